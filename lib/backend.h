@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The backend vtable: where hypervisors differ.
+ *
+ * The core checks arguments, states, overlaps, alignment and limits, keeps the tables of regions, vCPUs, lines and
+ * doorbells, and decides; a backend only translates. A backend therefore may assume valid input, never keeps a pointer to
+ * a spec beyond the call, and returns 0 or -errno. Before it returns an error it may say why with gh_fail(); if it does
+ * not, the core describes the errno in general words.
+ */
+#ifndef GH_LIB_BACKEND_H
+#define GH_LIB_BACKEND_H
+
+#include "sys.h"
+
+#include <gh/error.h>
+#include <gh/exit.h>
+#include <gh/fake.h>
+#include <gh/probe.h>
+
+#include <stdbool.h>
+
+struct gh_backend;
+
+/* What a device can do and how it must be treated. Found by probe(), never asked as "which backend is this". */
+struct gh_caps {
+	uint64_t features; /* GH_FEATURE_*, public */
+	const char *dialect;
+	uint32_t max_vcpus;
+	uint32_t max_regions;
+	uint32_t max_lines;     /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;      /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align;     /* of a region, in bytes; at least the page size */
+	bool shared_only;       /* memory must be a shared mapping or populated before the guest touches it (GZ 9) */
+	bool answer_is_fragile; /* H1: a signal destroys the answer of a load that is on its way into the guest */
+	bool eager_vcpus;       /* vCPUs may be added after the start */
+	bool needs_dtb;         /* cannot start without a devicetree */
+};
+
+enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
+
+/* One piece of guest memory. The core owns it; entries never move while the VM lives. */
+struct gh_region {
+	uint32_t id;   /* 0, 1, 2, ... without gaps, in the order of mapping: Gunyah's label, the others' slot */
+	uint32_t prot; /* GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC */
+	enum gh_region_state state;
+	uint64_t gpa;
+	uint64_t length;
+	uint8_t *host;
+};
+
+/* One interrupt line that an eventfd raises. */
+struct gh_irqfd_spec {
+	int fd;
+	uint32_t line; /* SPI counted from 0; Gunyah: label of the doorbell */
+	bool level;
+};
+
+/* One doorbell: a guest store that signals an eventfd. */
+struct gh_ioevent_spec {
+	int fd;
+	uint64_t gpa;
+	uint32_t width; /* 1, 2, 4, 8, or 0 for any */
+	bool datamatch;
+	uint64_t value;
+};
+
+/* What a backend sees of a VM. First member of struct gh_vm. */
+struct gh_bvm {
+	struct gh_sys *sys;
+	const struct gh_backend *ops;
+	struct gh_caps caps;
+	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
+	int fd;  /* the VM; -1 before vm_create */
+	uint32_t page_size;
+	struct gh_failure *failure; /* where gh_fail() writes */
+	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
+	struct gh_region *const *regions;
+	uint32_t n_regions;
+	uint32_t n_vcpus;
+	uint32_t max_vcpu_id;
+	uint64_t dtb_gpa;
+	uint64_t dtb_size; /* 0: no devicetree */
+	uint64_t gic_distributor;
+	uint64_t gic_redistributors; /* room for n_vcpus * 128 KiB */
+	struct gh_fake *fake;
+	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
+};
+
+/* What a backend sees of a vCPU. First member of struct gh_vcpu. */
+struct gh_bvcpu {
+	struct gh_bvm *vm;
+	uint32_t id;
+	int fd; /* -1 before vcpu_create */
+	struct gh_failure *failure;
+	/*
+	 * A byte that ends the current or the next kernel entry when it is 1. The kick handler stores it on the vCPU's own
+	 * thread; the core clears it. Set by vcpu_create; never NULL between vcpu_create and vcpu_destroy.
+	 */
+	volatile uint8_t *immediate_exit;
+	void *run; /* run page or buffer */
+	size_t run_size;
+	void *priv;
+};
+
+/*
+ * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
+ * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most twenty.
+ */
+struct gh_backend {
+	const char *name;   /* "gunyah", "geniezone", "kvm", "fake" */
+	const char *device; /* default path; NULL for a backend without a device */
+
+	/*
+	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one
+	 * (no failure text), or ours in a dialect that is not supported (with a failure text). Any thread.
+	 */
+	int (*probe)(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struct gh_failure *failure);
+
+	/* Makes the VM: fd, priv. Serial. On failure nothing is left behind. */
+	int (*vm_create)(struct gh_bvm *vm);
+	/* Gives all of it back, in an order that no kernel breaks on; vCPUs are gone already. Never fails. Serial. */
+	void (*vm_destroy)(struct gh_bvm *vm);
+	/* Gives memory to the guest: state is SHARED or TO_LEND. Serial, before the start. */
+	int (*vm_map)(struct gh_bvm *vm, const struct gh_region *region);
+	/*
+	 * Everything that can be found wrong without the kernel, before any request of the start is made: nothing has changed
+	 * when it fails, and the start may be tried again. Optional. Serial.
+	 */
+	int (*vm_check)(struct gh_bvm *vm);
+	/* Makes the interrupt controller; first step of the start. NULL: the hypervisor makes it itself. Serial. */
+	int (*vm_irqchip)(struct gh_bvm *vm);
+	/* Where the devicetree is; the step after the vCPUs. NULL: the kernel does not want to know. Serial. */
+	int (*vm_set_dtb)(struct gh_bvm *vm);
+	/* Last step of the start. NULL: the first run starts the VM. Serial. */
+	int (*vm_start)(struct gh_bvm *vm);
+
+	/* Makes the kernel's vCPU: fd, run, immediate_exit. Serial. On failure nothing is left behind. */
+	int (*vcpu_create)(struct gh_bvcpu *vcpu);
+	/* Serial; no thread is inside vcpu_run. Never fails. */
+	void (*vcpu_destroy)(struct gh_bvcpu *vcpu);
+	/*
+	 * A boot register (enum gh_reg) before the start. NULL: the hypervisor decides (vm_check then compares what was asked
+	 * for with what it does). Serial.
+	 */
+	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
+	/*
+	 * One kernel entry on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked by exit.c.
+	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
+	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
+	 * Anything else: the vCPU cannot run.
+	 */
+	int (*vcpu_run)(struct gh_bvcpu *vcpu, struct gh_exit *exit);
+	/* The value of the load that the last exit reported, `width` bytes; reaches the guest with the next vcpu_run. */
+	void (*vcpu_answer)(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width);
+	/* The access of the last exit gets an abort instead. NULL: the kernel cannot. */
+	int (*vcpu_abort)(struct gh_bvcpu *vcpu);
+	/* Results of the hypercall that the last exit reported. NULL: hypercalls never reach user space. */
+	void (*vcpu_answer_hypercall)(struct gh_bvcpu *vcpu, const uint64_t results[4]);
+
+	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
+	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
+	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
+};
+
+extern const struct gh_backend gh_backend_gunyah;
+extern const struct gh_backend gh_backend_geniezone;
+extern const struct gh_backend gh_backend_kvm;
+extern const struct gh_backend gh_backend_fake;
+
+/*
+ * Writes a failure and returns `error`. `request` names the kernel request, or is NULL when the library refused by itself.
+ * The last argument is a format for the cause; the remedy is plain text. `failure` may be NULL.
+ */
+int gh_fail(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
+	    const char *cause, ...) __attribute__((format(printf, 6, 7)));
+
+/* True if a guest store of `width` bytes would have signalled a doorbell of this VM. */
+bool gh_ioevent_matches(const struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A simulated machine: a system-call table whose open() knows one more device.
+ *
+ * sim.c keeps the machine's descriptors; each driver keeps its objects. A simulated descriptor is a real one (a memory
+ * file), so numbers never clash, close-on-exec is true, and mmap() of it gives real memory that several mappings share.
+ */
+#ifndef GH_SIM_SIM_H
+#define GH_SIM_SIM_H
+
+#include "../sys.h"
+#include "engine.h"
+
+#include <stdbool.h>
+
+struct gh_sim;
+struct sim_file;
+
+/* An open file of a simulated device: what the kernel calls file operations. */
+struct sim_file_ops {
+	const char *name; /* "gunyah", "gunyah-vm", "gh-vcpu:", ... as /proc/self/fd would say */
+	long (*ioctl)(struct sim_file *file, unsigned long request, uintptr_t arg);
+	/* Whether the file can be mapped, and how; NULL: -ENODEV. Called before the mapping is made. */
+	int (*mmap)(struct sim_file *file, size_t length, int prot, int flags);
+	/* The last descriptor and the last mapping are gone. */
+	void (*release)(struct sim_file *file);
+};
+
+/* One open file. Descriptors, dups and mappings hold references. */
+struct sim_file {
+	const struct sim_file_ops *ops;
+	struct gh_sim *sim;
+	unsigned int references;
+	void *object;   /* the driver's */
+	void *page;     /* where the machine itself sees the file's first page, or NULL (see sim_file_new) */
+	int backing_fd; /* of the page */
+};
+
+/* Which device the machine has; each driver is one of these. */
+struct sim_driver {
+	const char *path;     /* "/dev/gunyah" */
+	const char *name;     /* "gunyah": first half of a device string */
+	const char *revision; /* "android14-6.1": second half */
+	/* A new open of the device. */
+	int (*open)(struct gh_sim *sim, int flags);
+};
+
+extern const struct sim_driver sim_driver_gunyah;
+extern const struct sim_driver sim_driver_gzvm;
+
+enum sim_policy { SIM_POLICY_DEBUG, SIM_POLICY_PRODUCTION };
+
+/* What a driver may ask of its machine. */
+const struct sim_engine *sim_machine_engine(struct gh_sim *sim);
+const struct sim_engine_options *sim_machine_engine_options(struct gh_sim *sim);
+enum sim_policy sim_machine_policy(struct gh_sim *sim);
+/* Would the host kernel break here? Records `what` for gh_sim_breakage(); the call goes on as well as it can. */
+void sim_machine_breakage(struct gh_sim *sim, const char *what);
+
+/* A new open file with a descriptor, or -errno. `page_size` > 0 gives it a zeroed page that can be mapped. */
+int sim_file_new(struct gh_sim *sim, const struct sim_file_ops *ops, const char *name, void *object, size_t page_size,
+		 struct sim_file **ret_file);
+
+/* copy_from_user and copy_to_user: -EFAULT where the process has no such memory. */
+int sim_copy_in(void *to, uintptr_t from, size_t length);
+int sim_copy_out(uintptr_t to, const void *from, size_t length);
+
+/*
+ * What the kernel knows of signals inside a system call. begin() blocks everything; pending() tells whether a signal that
+ * the caller had not blocked, and does not ignore, waits; end() restores the mask, so that handlers run, and returns true
+ * if every handler that ran has SA_RESTART and the call must be made again.
+ */
+struct sim_signals {
+	sigset_t blocked;   /* the caller's mask */
+	sigset_t unblocked; /* its complement */
+};
+void sim_signals_begin(struct sim_signals *signals);
+bool sim_signals_pending(const struct sim_signals *signals);
+bool sim_signals_end(const struct sim_signals *signals, bool interrupted);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The one door to the kernel.
+ *
+ * Everything that libgh asks of an operating system goes through this table, and every entry returns a value or -errno;
+ * `errno` appears nowhere else. A simulated machine (lib/sim) is another instance of the table, and so is the one that
+ * makes the n-th call fail in the tests. The table hangs on the VM, not on a global: one process can hold a VM on the
+ * real kernel beside one on a simulated machine.
+ */
+#ifndef GH_LIB_SYS_H
+#define GH_LIB_SYS_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct gh_sys {
+	/* Descriptors. open, dup, eventfd and memfd force close-on-exec. */
+	int (*open)(struct gh_sys *sys, const char *path, int flags);
+	int (*close)(struct gh_sys *sys, int fd);
+	/* The lowest free descriptor that is not below `lowest`. */
+	int (*dup)(struct gh_sys *sys, int fd, int lowest);
+	int (*ioctl)(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg);
+	int (*eventfd)(struct gh_sys *sys, unsigned int count, int flags);
+	/* A memory file of `length` bytes. */
+	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
+	ssize_t (*read)(struct gh_sys *sys, int fd, void *buffer, size_t length);
+	ssize_t (*write)(struct gh_sys *sys, int fd, const void *buffer, size_t length);
+	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);
+
+	/* Address space. */
+	int (*mmap)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address);
+	int (*munmap)(struct gh_sys *sys, void *address, size_t length);
+	int (*mprotect)(struct gh_sys *sys, void *address, size_t length, int prot);
+	int (*madvise)(struct gh_sys *sys, void *address, size_t length, int advice);
+
+	/* Threads, signals, limits. */
+	int (*getpid)(struct gh_sys *sys);
+	int (*gettid)(struct gh_sys *sys);
+	int (*tgkill)(struct gh_sys *sys, int pid, int tid, int signal);
+	int (*sigaction)(struct gh_sys *sys, int signal, const struct sigaction *action, struct sigaction *ret_old);
+	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
+
+	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */
+	void (*put)(struct gh_sys *sys);
+};
+
+/* The table of the kernel that this process runs on. Constant, never freed. */
+struct gh_sys *gh_sys_kernel(void);
+
+/* ioctl() whose success is 0; a positive result would be a broken ABI: -EPROTO. */
+int gh_sys_ioctl0(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg);
+
+#endif

@@ -87,10 +87,10 @@ void gunyah_rm_tree_free(struct rm_tree *tree);
 int gunyah_rm_place(const void *fdt, const struct rm_tree *tree, struct rm_memory *memory);
 
 /*
- * Writes the guest's tree into `to` (`size` bytes, the size of SET_DTB_CONFIG): -EINVAL if it has no room there, and then
- * `to` is untouched.
+ * Makes the guest's tree (malloc()ed): -EINVAL if it has no room in `size` bytes, the size of SET_DTB_CONFIG; -ENOMEM.
  */
-int gunyah_rm_patch(const void *fdt, const struct rm_tree *tree, const struct rm_memory *memory, void *to, size_t size);
+int gunyah_rm_patch(const void *fdt, const struct rm_tree *tree, const struct rm_memory *memory, uint64_t size,
+		    void **ret_patched);
 
 /* Helpers on properties; NULL or an error where the tree does not have them in good shape. */
 const char *gunyah_rm_string(const void *fdt, int node, const char *name);

@@ -312,12 +312,13 @@ static int patch(void *fdt, const void *source, const struct rm_tree *tree, cons
 	return ret == 0 ? fdt_pack(fdt) : ret;
 }
 
-static bool has_room(size_t patched, size_t size)
+static bool has_room(size_t patched, uint64_t size)
 {
 	return patched <= SMALL_TREE ? patched <= size : patched <= size / 2;
 }
 
-int gunyah_rm_patch(const void *fdt, const struct rm_tree *tree, const struct rm_memory *memory, void *to, size_t size)
+int gunyah_rm_patch(const void *fdt, const struct rm_tree *tree, const struct rm_memory *memory, uint64_t size,
+		    void **ret_patched)
 {
 	size_t space = room(fdt, tree, memory);
 	void *copy;
@@ -333,8 +334,10 @@ int gunyah_rm_patch(const void *fdt, const struct rm_tree *tree, const struct rm
 		ret = result(patch(copy, fdt, tree, memory));
 	if (ret == 0 && !has_room(fdt_totalsize(copy), size))
 		ret = -EINVAL;
-	if (ret == 0)
-		memcpy(to, copy, fdt_totalsize(copy));
-	free(copy);
-	return ret;
+	if (ret < 0) {
+		free(copy);
+		return ret;
+	}
+	*ret_patched = copy;
+	return 0;
 }

@@ -58,6 +58,13 @@ enum sim_policy sim_machine_policy(struct gh_sim *sim);
 /* Would the host kernel break here? Records `what` for gh_sim_breakage(); the call goes on as well as it can. */
 void sim_machine_breakage(struct gh_sim *sim, const char *what);
 
+/*
+ * The process's locked memory, as far as drivers of this machine lock it. charge() is false if `pages` more would go beyond
+ * `limit`, counted in pages as well; UINT64_MAX: no limit.
+ */
+bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit);
+void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages);
+
 /* Is this a forked child? It has a copy of the machine, without the threads; close() and munmap() change nothing there. */
 bool sim_machine_in_child(struct gh_sim *sim);
 

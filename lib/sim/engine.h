@@ -68,7 +68,7 @@ struct sim_engine {
 	 * the signal pending. A sleeping (WFI) or powered-off vCPU sleeps in here.
 	 */
 	int (*run)(void *vcpu, const sigset_t *unblocked, struct sim_event *ret_event);
-	/* The value of the load that run() reported last; without it the guest reads whatever was answered before. */
+	/* The value of the load that run() reported last. A driver always calls it; the guest of a script reads 0 otherwise. */
 	void (*answer)(void *vcpu, const uint8_t data[8], uint32_t width);
 	/* The registers x0..x3 after a SIM_EVENT_HYPERCALL. */
 	void (*answer_hypercall)(void *vcpu, const uint64_t results[4]);

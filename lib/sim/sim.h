@@ -31,9 +31,10 @@ struct sim_file {
 	const struct sim_file_ops *ops;
 	struct gh_sim *sim;
 	unsigned int references;
-	void *object;   /* the driver's */
-	void *page;     /* where the machine itself sees the file's first page, or NULL (see sim_file_new) */
-	int backing_fd; /* of the page */
+	void *object; /* the driver's */
+	void *page;   /* where the machine itself sees the file's first page, or NULL (see sim_file_new) */
+	size_t page_size;
+	struct sim_file *next; /* used by files.c at the end */
 };
 
 /* Which device the machine has; each driver is one of these. */
@@ -57,7 +58,20 @@ enum sim_policy sim_machine_policy(struct gh_sim *sim);
 /* Would the host kernel break here? Records `what` for gh_sim_breakage(); the call goes on as well as it can. */
 void sim_machine_breakage(struct gh_sim *sim, const char *what);
 
-/* A new open file with a descriptor, or -errno. `page_size` > 0 gives it a zeroed page that can be mapped. */
+/*
+ * The process's locked memory, as far as drivers of this machine lock it. charge() is false if `pages` more would go beyond
+ * `limit`, counted in pages as well; UINT64_MAX: no limit.
+ */
+bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit);
+void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages);
+
+/* Is this a forked child? It has a copy of the machine, without the threads; close() and munmap() change nothing there. */
+bool sim_machine_in_child(struct gh_sim *sim);
+
+/*
+ * A new open file. Returns its descriptor, or -errno, and then release() is not called. `page_size` > 0 gives it a zeroed
+ * page that can be mapped. `ret_file` may be NULL.
+ */
 int sim_file_new(struct gh_sim *sim, const struct sim_file_ops *ops, const char *name, void *object, size_t page_size,
 		 struct sim_file **ret_file);
 

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The simulated machine: its parts, its users, and what it remembers for the tests. */
+#include "libghsim.h"
+#include "machine.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct gh_sim {
+	struct gh_sys sys; /* first: the table and the machine have one address */
+	struct sim_settings settings;
+	struct sim_engine_options engine_options;
+	struct sim_files *files;
+	struct sim_watcher *watcher;
+	pid_t owner; /* a forked child has a copy of the machine, without its threads */
+	pthread_mutex_t lock;
+	unsigned int users;
+	uint64_t locked_pages;
+	char *breakage;
+};
+
+static void machine_free(struct gh_sim *sim)
+{
+	sim_files_free(sim->files);
+	sim_watcher_free(sim->watcher);
+	pthread_mutex_destroy(&sim->lock);
+	free(sim->settings.script);
+	free(sim->breakage);
+	free(sim);
+}
+
+static void machine_put(struct gh_sys *sys)
+{
+	struct gh_sim *sim = sim_machine_of(sys);
+	unsigned int left;
+
+	/* The threads and the engine's VM stayed with the parent. */
+	if (getpid() != sim->owner)
+		return;
+	pthread_mutex_lock(&sim->lock);
+	left = --sim->users;
+	pthread_mutex_unlock(&sim->lock);
+	if (left == 0)
+		machine_free(sim);
+}
+
+/* A script is read once here, so that a mistake in it is the error of gh_sim_new() and not of some later ioctl. */
+static int check_script(const struct gh_sim *sim)
+{
+	void *vm;
+	int ret;
+
+	if (sim->settings.engine != &sim_engine_script)
+		return 0;
+	ret = sim->settings.engine->vm_new(&sim->engine_options, &vm);
+	if (ret == 0)
+		sim->settings.engine->vm_free(vm);
+	return ret;
+}
+
+static int machine_parts_new(struct gh_sim *sim)
+{
+	int ret;
+
+	ret = sim_files_new(&sim->files);
+	if (ret < 0)
+		return ret;
+	ret = sim_watcher_new(&sim->watcher);
+	if (ret < 0)
+		goto free_files;
+	ret = -pthread_mutex_init(&sim->lock, NULL);
+	if (ret < 0)
+		goto free_watcher;
+	return 0;
+
+free_watcher:
+	sim_watcher_free(sim->watcher);
+free_files:
+	sim_files_free(sim->files);
+	return ret;
+}
+
+int gh_sim_new(const struct gh_sim_options *options, struct gh_sim **ret_sim)
+{
+	struct gh_sim *sim;
+	int ret;
+
+	if (options == NULL || ret_sim == NULL)
+		return -EINVAL;
+	sim = calloc(1, sizeof(*sim));
+	if (sim == NULL)
+		return -ENOMEM;
+	ret = sim_settings_parse(options, &sim->settings);
+	if (ret < 0)
+		goto free_sim;
+	sim->engine_options.script = sim->settings.script;
+	ret = check_script(sim);
+	if (ret < 0)
+		goto free_script;
+	ret = machine_parts_new(sim);
+	if (ret < 0)
+		goto free_script;
+	sim->sys = *gh_sys_kernel();
+	sim->sys.put = machine_put;
+	sim_files_fill(&sim->sys);
+	sim->owner = getpid();
+	sim->users = 1;
+	*ret_sim = sim;
+	return 0;
+
+free_script:
+	free(sim->settings.script);
+free_sim:
+	free(sim);
+	return ret;
+}
+
+void gh_sim_free(struct gh_sim *sim)
+{
+	if (sim != NULL)
+		machine_put(&sim->sys);
+}
+
+unsigned int gh_sim_open_files(struct gh_sim *sim)
+{
+	return sim == NULL ? 0 : sim_files_count(sim->files);
+}
+
+const char *gh_sim_breakage(struct gh_sim *sim)
+{
+	const char *breakage;
+
+	if (sim == NULL)
+		return NULL;
+	pthread_mutex_lock(&sim->lock);
+	breakage = sim->breakage;
+	pthread_mutex_unlock(&sim->lock);
+	return breakage;
+}
+
+struct gh_sys *gh_sim_table(struct gh_sim *sim)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->users++;
+	pthread_mutex_unlock(&sim->lock);
+	return &sim->sys;
+}
+
+const char *gh_sim_device_path(struct gh_sim *sim)
+{
+	return sim->settings.driver->path;
+}
+
+void sim_machine_breakage(struct gh_sim *sim, const char *what)
+{
+	pthread_mutex_lock(&sim->lock);
+	if (sim->breakage == NULL)
+		sim->breakage = strdup(what);
+	pthread_mutex_unlock(&sim->lock);
+}
+
+bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit)
+{
+	bool fits;
+
+	pthread_mutex_lock(&sim->lock);
+	fits = sim->locked_pages <= limit && pages <= limit - sim->locked_pages;
+	if (fits)
+		sim->locked_pages += pages;
+	pthread_mutex_unlock(&sim->lock);
+	return fits;
+}
+
+void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->locked_pages -= pages;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+struct gh_sim *sim_machine_of(struct gh_sys *sys)
+{
+	return (struct gh_sim *)(void *)sys;
+}
+
+const struct sim_driver *sim_machine_driver(struct gh_sim *sim)
+{
+	return sim->settings.driver;
+}
+
+struct sim_files *sim_machine_files(struct gh_sim *sim)
+{
+	return sim->files;
+}
+
+struct sim_watcher *sim_machine_watcher(struct gh_sim *sim)
+{
+	return sim->watcher;
+}
+
+const struct sim_engine *sim_machine_engine(struct gh_sim *sim)
+{
+	return sim->settings.engine;
+}
+
+const struct sim_engine_options *sim_machine_engine_options(struct gh_sim *sim)
+{
+	return &sim->engine_options;
+}
+
+enum sim_policy sim_machine_policy(struct gh_sim *sim)
+{
+	return sim->settings.policy;
+}
+
+bool sim_machine_in_child(struct gh_sim *sim)
+{
+	return getpid() != sim->owner;
+}

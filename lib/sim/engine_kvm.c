@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Sent to a thread inside run() and taken back before run() returns; nobody ever handles it. */
@@ -47,6 +48,7 @@ struct kvm_vm {
 	pthread_mutex_t lock; /* of the fields below */
 	bool started;
 	bool levels[GH_KVM_LINES]; /* raised before the start */
+	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
 };
 
 /* --- the VM --------------------------------------------------------------------------------------------------------- */
@@ -90,6 +92,9 @@ static void kvm_vm_free(void *data)
 		vm->vcpus = vcpu->next;
 		vcpu_free(vcpu);
 	}
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		if (vm->pulses[line] >= 0)
+			(void)vm->b.sys->close(vm->b.sys, vm->pulses[line]);
 	if (vm->b.fd >= 0)
 		gh_backend_kvm.vm_destroy(&vm->b);
 	if (vm->b.dev >= 0)
@@ -106,6 +111,8 @@ static int kvm_vm_new(const struct sim_engine_options *options, void **ret_vm)
 	if (vm == NULL)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&vm->lock, NULL);
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		vm->pulses[line] = -1;
 	ret = open_kvm(vm, options);
 	if (ret < 0) {
 		kvm_vm_free(vm);
@@ -243,6 +250,41 @@ static int kvm_irq(void *data, uint32_t spi, bool level)
 		vm->levels[spi] = level;
 	else
 		ret = gh_kvm_irq_line(&vm->b, spi, level);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* Under the lock: a level-triggered irqfd of KVM, which lowers the line when the guest acknowledges. */
+static int make_pulse(struct kvm_vm *vm, uint32_t spi)
+{
+	struct gh_irqfd_spec spec = { .line = spi, .level = true };
+	int ret;
+
+	if (vm->pulses[spi] >= 0)
+		return 0;
+	spec.fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (spec.fd < 0)
+		return spec.fd;
+	ret = gh_kvm_irqfd(&vm->b, &spec, true);
+	if (ret < 0)
+		(void)vm->b.sys->close(vm->b.sys, spec.fd);
+	else
+		vm->pulses[spi] = spec.fd;
+	return ret;
+}
+
+static int kvm_pulse(void *data, uint32_t spi)
+{
+	static const uint64_t one = 1;
+	struct kvm_vm *vm = data;
+	int ret;
+
+	if (spi >= GH_KVM_LINES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = vm->started ? make_pulse(vm, spi) : -EBUSY;
+	if (ret == 0 && vm->b.sys->write(vm->b.sys, vm->pulses[spi], &one, sizeof(one)) < 0)
+		ret = -EIO;
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -443,6 +485,7 @@ const struct sim_engine sim_engine_kvm = {
 	.set_register = kvm_set_register,
 	.start = kvm_start,
 	.irq = kvm_irq,
+	.pulse = kvm_pulse,
 	.run = kvm_run,
 	.answer = kvm_answer,
 	.answer_hypercall = kvm_answer_hypercall,

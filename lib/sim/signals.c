@@ -16,7 +16,15 @@
 /* A fault must kill or be handled where it happens; a blocked one kills silently. */
 static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
 
-void sim_signals_begin(struct sim_signals *signals)
+/* The flag of the gh_sys::enter that this thread is in. */
+static _Thread_local const volatile uint32_t *cancel_flag;
+
+void sim_signals_cancel(const volatile uint32_t *cancel)
+{
+	cancel_flag = cancel;
+}
+
+bool sim_signals_begin(struct sim_signals *signals)
 {
 	sigset_t all;
 
@@ -24,11 +32,18 @@ void sim_signals_begin(struct sim_signals *signals)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
+	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
+	if (cancel_flag != NULL && *cancel_flag != 0) {
+		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
+		return false;
+	}
+	cancel_flag = NULL; /* a restarted call is past the look */
 	sigemptyset(&signals->unblocked);
 	for (int signal = 1; signal < NSIG; signal++) {
 		if (sigismember(&signals->blocked, signal) == 0)
 			(void)sigaddset(&signals->unblocked, signal);
 	}
+	return true;
 }
 
 static bool default_is_ignore(int signal)

@@ -193,11 +193,34 @@ static void mark_signalled(struct sim_watcher *watcher, uint64_t number)
 	}
 }
 
+/* Is this entry still in the epoll set? It goes with the last descriptor of its eventfd; its number may come back then. */
+static bool entry_is_alive(const struct sim_watcher *watcher, uint64_t number)
+{
+	unsigned long long data;
+	char path[48];
+	char line[256];
+	bool found = false;
+	FILE *info;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", watcher->epoll);
+	info = fopen(path, "re");
+	if (info == NULL)
+		return true;
+	while (!found && fgets(line, sizeof(line), info) != NULL) {
+		const char *field = strstr(line, "data:");
+
+		found = field != NULL && sscanf(field, "data: %llx", &data) == 1 && data == number;
+	}
+	(void)fclose(info);
+	return found;
+}
+
 /* A watch on the same eventfd through the same descriptor, which the epoll set cannot have twice; or NULL. */
 static struct sim_watch *find_twin(struct sim_watcher *watcher, const struct sim_watch *watch)
 {
 	for (struct sim_watch *other = watcher->watches; other != NULL; other = other->next) {
-		if (other != watch && other->fd == watch->fd && other->id == watch->id)
+		if (other != watch && other->fd == watch->fd && other->id == watch->id &&
+		    entry_is_alive(watcher, other->number))
 			return other;
 	}
 	return NULL;
@@ -292,20 +315,21 @@ static int start_thread(struct sim_watcher *watcher)
 static int enter_set(struct sim_watcher *watcher, struct sim_watch *watch)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-	struct sim_watch *twin = find_twin(watcher, watch);
+	struct sim_watch *twin;
 
-	if (twin != NULL) {
-		watch->number = twin->number;
-		return 0;
-	}
 	watch->number = ++watcher->next_number;
 	event.data.u64 = watch->number;
 	if (epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, watch->fd, &event) == 0)
 		return 0;
-	/* An entry whose watch was removed while the number was closed, and which is the same eventfd again. */
-	if (errno == EEXIST && epoll_ctl(watcher->epoll, EPOLL_CTL_MOD, watch->fd, &event) == 0)
+	if (errno != EEXIST)
+		return -errno;
+	twin = find_twin(watcher, watch);
+	if (twin != NULL) {
+		watch->number = twin->number;
 		return 0;
-	return -errno;
+	}
+	/* An entry whose watch was removed while the number was closed, and which is the same eventfd again. */
+	return epoll_ctl(watcher->epoll, EPOLL_CTL_MOD, watch->fd, &event) == 0 ? 0 : -errno;
 }
 
 /* Under the lock. */
@@ -375,4 +399,14 @@ void sim_watch_remove(struct sim_watch *watch)
 		pthread_cond_wait(&watcher->idle, &watcher->lock);
 	pthread_mutex_unlock(&watcher->lock);
 	free(watch);
+}
+
+bool sim_watch_is_alive(struct sim_watch *watch)
+{
+	bool alive;
+
+	pthread_mutex_lock(&watch->watcher->lock);
+	alive = entry_is_alive(watch->watcher, watch->number);
+	pthread_mutex_unlock(&watch->watcher->lock);
+	return alive;
 }

@@ -32,6 +32,8 @@ bool sim_eventfd_drain(int *fd, uint64_t id);
  */
 struct sim_watch;
 int sim_watch_add(struct gh_sim *sim, int fd, void (*signalled)(void *data), void *data, struct sim_watch **ret_watch);
+/* Is a descriptor of the eventfd left? The kernel gives the number of one that is gone to a new eventfd. */
+bool sim_watch_is_alive(struct sim_watch *watch);
 /* No call is inside any more when it returns, unless it is made from inside that call. NULL allowed. */
 void sim_watch_remove(struct sim_watch *watch);
 

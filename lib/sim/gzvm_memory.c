@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory slots of the simulated /dev/gzvm: checked little by this driver, and against whole kernel mappings (VMAs). */
+#include "gzvm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct vma {
+	uint64_t start;
+	uint64_t end;
+	bool writable;
+};
+
+/* The mapping of this process that holds an address, as the kernel keeps it: neighbours that are alike are one. */
+static bool find_vma(uint64_t address, struct vma *ret_vma)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long long start;
+	unsigned long long end;
+	bool found = false;
+	char line[512];
+	char access[5];
+
+	if (maps == NULL)
+		return false;
+	while (!found && fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%llx-%llx %4s", &start, &end, access) != 3)
+			continue; /* the rest of a long name */
+		if (address < start || address >= end)
+			continue;
+		*ret_vma = (struct vma){ start, end, access[1] == 'w' };
+		found = true;
+	}
+	(void)fclose(maps);
+	return found;
+}
+
+/* The same memory again is nothing new to an engine, and not every one can take it twice. */
+static bool is_same(const struct gzvm_slot *one, const struct gzvm_slot *other)
+{
+	return one->used && one->gfn == other->gfn && one->pages == other->pages && one->host == other->host;
+}
+
+static bool engine_has(const struct gzvm_vm *vm, const struct gzvm_slot *slot)
+{
+	for (size_t i = 0; i < UAPI_GZVM_MAX_SLOTS; i++) {
+		if (is_same(&vm->slots[i], slot))
+			return true;
+	}
+	return false;
+}
+
+static int give_to_engine(struct gzvm_vm *vm, const struct gzvm_slot *slot, bool known)
+{
+	uint64_t gpa = slot->gfn * GZVM_PAGE;
+	uint64_t length = slot->pages * GZVM_PAGE;
+	int ret;
+
+	/* Accepted by the driver, but memory that no guest can reach. */
+	if (known || length == 0 || gpa + length < gpa)
+		return 0;
+	ret = vm->engine->map(vm->guest, gpa, length, (void *)(uintptr_t)slot->host, 1 | 2 | 4);
+	/* The driver has no check for overlap; what the hypervisor does then is unknown. */
+	return ret == -EEXIST ? 0 : gzvm_engine_code(ret);
+}
+
+static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region)
+{
+	struct gzvm_slot slot = { true, region->gpa / GZVM_PAGE, region->size / GZVM_PAGE, region->host };
+	bool known = engine_has(vm, &slot);
+
+	/* Written before the hypervisor is asked, and not taken back. */
+	vm->slots[region->slot] = slot;
+	if (gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_PURPOSE) != 0)
+		return -EFAULT;
+	if (gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_MEMORY) != 0)
+		return -EFAULT;
+	return give_to_engine(vm, &slot, known) == 0 ? 0 : -EFAULT;
+}
+
+long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
+{
+	struct uapi_gzvm_region region;
+	struct vma vma;
+	int ret = sim_copy_in(&region, arg, sizeof(region));
+
+	if (ret < 0)
+		return ret;
+	if (region.slot >= UAPI_GZVM_MAX_SLOTS)
+		return -ENXIO;
+	/* Looked up in the creator's memory: a forked child's mappings are unknown there. */
+	if (sim_machine_in_child(vm->sim) || !find_vma(region.host, &vma))
+		return -EFAULT;
+	if (vma.end - vma.start != region.size)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	ret = set_slot(vm, &region);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static const struct gzvm_slot *find_slot(const struct gzvm_vm *vm, uint64_t gpa)
+{
+	uint64_t gfn = gpa / GZVM_PAGE;
+
+	for (size_t i = 0; i < UAPI_GZVM_MAX_SLOTS; i++) {
+		const struct gzvm_slot *slot = &vm->slots[i];
+
+		if (slot->used && gfn >= slot->gfn && gfn - slot->gfn < slot->pages)
+			return slot;
+	}
+	return NULL;
+}
+
+bool gzvm_in_slot(struct gzvm_vm *vm, uint64_t gpa)
+{
+	bool in_slot;
+
+	pthread_mutex_lock(&vm->lock);
+	in_slot = find_slot(vm, gpa) != NULL;
+	pthread_mutex_unlock(&vm->lock);
+	return in_slot;
+}
+
+bool gzvm_resolve(struct gzvm_vm *vm, uint64_t gpa)
+{
+	const struct gzvm_slot *slot;
+	uint64_t host = 0;
+	struct vma vma;
+
+	pthread_mutex_lock(&vm->lock);
+	slot = find_slot(vm, gpa);
+	if (slot != NULL)
+		host = slot->host + (gpa / GZVM_PAGE - slot->gfn) * GZVM_PAGE;
+	pthread_mutex_unlock(&vm->lock);
+	/* Pages are pinned for writing, whatever the guest wanted. */
+	return slot != NULL && find_vma(host, &vma) && vma.writable;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vCPUs of the simulated /dev/gzvm.
+ *
+ * RUN copies the caller's 264 bytes into a page that the hypervisor sees, and back. All that is strange about this interface
+ * comes from that: stale bytes, an `immediate_exit` of another thread that is overwritten, a second thread's RUN that shows up
+ * in the first one's buffer, and an exit that comes together with EINTR (H2).
+ */
+#include "gzvm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REG_SIZE_SHIFT 52
+#define REG_SIZE_MASK 0xfu
+#define REG_CORE 0x6000000000100000ull
+
+static int set_register(struct gzvm_vcpu *vcpu, uint64_t id, uint64_t value)
+{
+	uint64_t index = id & 0xffffu;
+	enum sim_register reg;
+
+	if ((id & ~((uint64_t)REG_SIZE_MASK << REG_SIZE_SHIFT | 0xffffu)) != REG_CORE || index % 2 != 0)
+		return -EOPNOTSUPP;
+	if (index <= 0x3e)
+		reg = (enum sim_register)(index / 2);
+	else if (index == 0x40)
+		reg = SIM_REG_PC;
+	else if (index == 0x42)
+		reg = SIM_REG_PSTATE;
+	else
+		return -EOPNOTSUPP;
+	return gzvm_errno(gzvm_engine_code(vcpu->vm->engine->set_register(vcpu->cpu, reg, value)));
+}
+
+static long set_one_reg(struct gzvm_vcpu *vcpu, uintptr_t arg)
+{
+	struct gzvm_vm *vm = vcpu->vm;
+	struct uapi_gzvm_one_reg reg;
+	uint8_t bytes[8] = { 0 };
+	uint64_t value = 0;
+	size_t size;
+	int ret = sim_copy_in(&reg, arg, sizeof(reg));
+
+	if (ret < 0)
+		return ret;
+	size = (size_t)1 << (reg.id >> REG_SIZE_SHIFT & REG_SIZE_MASK);
+	if (size > sizeof(bytes))
+		return -EINVAL;
+	ret = sim_copy_in(bytes, (uintptr_t)reg.host, size);
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < size; i++)
+		value |= (uint64_t)bytes[i] << (8 * i);
+	pthread_mutex_lock(&vm->lock);
+	ret = gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_REGISTER));
+	if (ret == 0)
+		ret = set_register(vcpu, reg.id, value);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* The first RUN of any vCPU starts the VM: there is no call for it. */
+static int start(struct gzvm_vm *vm)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->started)
+		ret = vm->engine->start(vm->guest);
+	vm->started = vm->started || ret == 0;
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* The answer is what the page holds at the entry, wherever it comes from. */
+static void pass_answers(struct gzvm_vcpu *vcpu)
+{
+	const struct sim_engine *engine = vcpu->vm->engine;
+
+	pthread_mutex_lock(&vcpu->lock);
+	if (vcpu->load_waits)
+		engine->answer(vcpu->cpu, vcpu->page.u.mmio.data, vcpu->load_width);
+	if (vcpu->hypercall_waits)
+		engine->answer_hypercall(vcpu->cpu, vcpu->page.u.hypercall.args);
+	vcpu->load_waits = false;
+	vcpu->hypercall_waits = false;
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+static bool is_unresolved(struct gzvm_vm *vm, const struct uapi_gzvm_exception *exception)
+{
+	for (size_t i = 0; i < sizeof(exception->reserved) / sizeof(exception->reserved[0]); i++) {
+		if (exception->reserved[i] != 0)
+			return false; /* taken for handled */
+	}
+	return exception->exception != UAPI_GZVM_EXCEPTION_PAGE_FAULT || !gzvm_resolve(vm, exception->fault_gpa);
+}
+
+/* Does the exit need user space? The kernel handles some, and they stay visible in the page all the same. */
+static bool is_for_user(struct gzvm_vcpu *vcpu, uint32_t code)
+{
+	struct uapi_gzvm_run page;
+
+	pthread_mutex_lock(&vcpu->lock);
+	page = vcpu->page;
+	pthread_mutex_unlock(&vcpu->lock);
+	switch (code) {
+	case UAPI_GZVM_EXIT_MMIO:
+		return page.u.mmio.is_write == 0 || !gzvm_signal_ioevent(vcpu->vm, &page.u.mmio);
+	case UAPI_GZVM_EXIT_HYPERCALL:
+		return page.u.hypercall.args[0] != UAPI_GZVM_HVC_MEM_RELINQUISH;
+	case UAPI_GZVM_EXIT_EXCEPTION:
+		return is_unresolved(vcpu->vm, &page.u.exception);
+	case UAPI_GZVM_EXIT_IRQ:
+	case UAPI_GZVM_EXIT_GZ:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* One call of the hypervisor. */
+static bool enter_guest(struct gzvm_vcpu *vcpu, const struct sim_signals *signals)
+{
+	struct sim_event event;
+	int ret;
+
+	pass_answers(vcpu);
+	ret = vcpu->vm->engine->run(vcpu->cpu, &signals->unblocked, &event);
+	return is_for_user(vcpu, ret < 0 ? gzvm_fill_failure(vcpu, ret) : gzvm_fill_event(vcpu, &event));
+}
+
+static void run_guest(struct gzvm_vcpu *vcpu, const struct sim_signals *signals)
+{
+	bool for_user = false;
+	int ret = start(vcpu->vm);
+
+	if (ret < 0) {
+		(void)gzvm_fill_failure(vcpu, ret);
+		return;
+	}
+	while (!for_user && !sim_signals_pending(signals))
+		for_user = enter_guest(vcpu, signals);
+}
+
+/* Copied in before anything is looked at, so that even a refused RUN changes the page. */
+static int take_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
+{
+	struct uapi_gzvm_run run;
+	int ret = sim_copy_in(&run, arg, sizeof(run));
+
+	if (ret < 0)
+		return ret;
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->page = run;
+	pthread_mutex_unlock(&vcpu->lock);
+	if ((run.padding[0] | run.padding[1] | run.padding[2]) != 0)
+		return -EINVAL;
+	return run.immediate_exit == 1 ? -EINTR : 0;
+}
+
+static int give_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
+{
+	struct uapi_gzvm_run run;
+
+	pthread_mutex_lock(&vcpu->lock);
+	run = vcpu->page;
+	pthread_mutex_unlock(&vcpu->lock);
+	return sim_copy_out(arg, &run, sizeof(run));
+}
+
+/* `ret_signalled`: EINTR because of a signal, which the kernel may turn into a restart. */
+static int run_once(struct gzvm_vcpu *vcpu, const struct sim_signals *signals, uintptr_t arg, bool *ret_signalled)
+{
+	int ret = take_buffer(vcpu, arg);
+
+	*ret_signalled = false;
+	if (ret < 0)
+		return ret;
+	if (atomic_flag_test_and_set(&vcpu->inside)) {
+		sim_machine_breakage(vcpu->vm->sim, "two threads were in RUN of one vCPU: corrupt page");
+		return -EBUSY;
+	}
+	run_guest(vcpu, signals);
+	atomic_flag_clear(&vcpu->inside);
+	ret = give_buffer(vcpu, arg);
+	if (ret < 0)
+		return ret;
+	/* H2: with an exit in the buffer or without one. */
+	*ret_signalled = sim_signals_pending(signals);
+	return *ret_signalled ? -EINTR : 0;
+}
+
+static long run(struct gzvm_vcpu *vcpu, uintptr_t arg)
+{
+	struct sim_signals signals;
+	bool signalled;
+	int ret;
+
+	do {
+		sim_signals_begin(&signals);
+		ret = run_once(vcpu, &signals, arg, &signalled);
+	} while (sim_signals_end(&signals, signalled));
+	return ret;
+}
+
+static long vcpu_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg)
+{
+	struct gzvm_vcpu *vcpu = file->object;
+
+	switch (request) {
+	case UAPI_GZVM_RUN:
+		return run(vcpu, arg);
+	case UAPI_GZVM_GET_ONE_REG:
+		return -EOPNOTSUPP; /* without a look at the argument */
+	case UAPI_GZVM_SET_ONE_REG:
+		return set_one_reg(vcpu, arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* The vCPU itself lives, and its number is taken, until the VM ends. */
+static void vcpu_release(struct sim_file *file)
+{
+	struct gzvm_vcpu *vcpu = file->object;
+
+	gzvm_vm_put(vcpu->vm);
+}
+
+static const struct sim_file_ops vcpu_ops = {
+	.name = "gzvm-vcpu:",
+	.ioctl = vcpu_ioctl,
+	.release = vcpu_release,
+};
+
+void gzvm_vcpu_free(struct gzvm_vcpu *vcpu)
+{
+	if (vcpu == NULL)
+		return;
+	pthread_mutex_destroy(&vcpu->lock);
+	free(vcpu);
+}
+
+/* Under the VM's lock. */
+int gzvm_vcpu_open(struct gzvm_vm *vm, uint32_t id)
+{
+	struct gzvm_vcpu *vcpu;
+	char name[24];
+	int ret;
+
+	if (id >= UAPI_GZVM_MAX_VCPUS)
+		return -EINVAL;
+	ret = gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
+	if (ret < 0)
+		return ret;
+	if (vm->vcpus[id] != NULL)
+		return -EINVAL; /* the hypervisor refuses; the driver would have lost the old one */
+	vcpu = calloc(1, sizeof(*vcpu));
+	if (vcpu == NULL)
+		return -ENOMEM;
+	vcpu->vm = vm;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	atomic_flag_clear(&vcpu->inside);
+	/* Secondary ones wait for PSCI CPU_ON. */
+	ret = gzvm_errno(gzvm_engine_code(vm->engine->vcpu_new(vm->guest, id, id == 0, &vcpu->cpu)));
+	if (ret < 0) {
+		gzvm_vcpu_free(vcpu);
+		return ret;
+	}
+	vm->vcpus[id] = vcpu;
+	(void)snprintf(name, sizeof(name), "%s%u", vcpu_ops.name, id);
+	ret = sim_file_new(vm->sim, &vcpu_ops, name, vcpu, 0, NULL);
+	if (ret >= 0)
+		vm->files++;
+	return ret;
+}

@@ -27,14 +27,18 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;     /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;      /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;     /* of a region, in bytes; at least the page size */
-	bool shared_only;       /* memory must be a shared mapping or populated before the guest touches it (GZ 9) */
-	bool answer_is_fragile; /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;       /* vCPUs may be added after the start */
-	bool needs_dtb;         /* cannot start without a devicetree */
+	uint32_t max_lines;       /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;        /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align;       /* of a region, in bytes; at least the page size */
+	bool read_only_memory;    /* regions without WRITE are really read-only for the guest */
+	bool misses_early_signal; /* an eventfd that is readable already when its irqfd is added raises nothing */
+	bool removes_by_address;  /* removing a doorbell removes all of its address; the core adds the others again */
+	bool answer_is_fragile;   /* H1: a signal destroys the answer of a load that is on its way into the guest */
+	bool eager_vcpus;         /* vCPUs may be added after the start */
+	bool needs_dtb;           /* cannot start without a devicetree */
 };
+
+#define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
 
 enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
 
@@ -81,7 +85,9 @@ struct gh_bvm {
 	uint64_t dtb_gpa;
 	uint64_t dtb_size; /* 0: no devicetree */
 	uint64_t gic_distributor;
-	uint64_t gic_redistributors; /* room for n_vcpus * 128 KiB */
+	uint64_t gic_redistributors;      /* room for n_vcpus * 128 KiB */
+	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
+	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
@@ -174,7 +180,13 @@ extern const struct gh_backend gh_backend_fake;
 int gh_fail(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
 	    const char *cause, ...) __attribute__((format(printf, 6, 7)));
 
-/* True if a guest store of `width` bytes would have signalled a doorbell of this VM. */
-bool gh_ioevent_matches(const struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+/* A kernel request that refused for no special reason: the errno in general words. */
+int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request);
+
+/* Would a guest store have signalled a doorbell of this VM? signal() does it, too. Not under the VM's lock. */
+bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+/* The region that holds all of the range, or NULL. */
+const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
 
 #endif

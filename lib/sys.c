@@ -143,6 +143,12 @@ static int sys_sigaction(struct gh_sys *sys, int signal, const struct sigaction 
 	return result(sigaction(signal, action, ret_old));
 }
 
+static int sys_sigprocmask(struct gh_sys *sys, int how, const sigset_t *set, sigset_t *ret_old)
+{
+	(void)sys;
+	return -pthread_sigmask(how, set, ret_old);
+}
+
 static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_limit)
 {
 	(void)sys;
@@ -168,6 +174,7 @@ static const struct gh_sys kernel_table = {
 	.gettid = sys_gettid,
 	.tgkill = sys_tgkill,
 	.sigaction = sys_sigaction,
+	.sigprocmask = sys_sigprocmask,
 	.getrlimit = sys_getrlimit,
 };
 

@@ -42,6 +42,7 @@ struct gh_sys {
 	int (*gettid)(struct gh_sys *sys);
 	int (*tgkill)(struct gh_sys *sys, int pid, int tid, int signal);
 	int (*sigaction)(struct gh_sys *sys, int signal, const struct sigaction *action, struct sigaction *ret_old);
+	int (*sigprocmask)(struct gh_sys *sys, int how, const sigset_t *set, sigset_t *ret_old);
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
 
 	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Kicks: a latched word per vCPU, and a signal that only wakes its thread.
+ *
+ *     kicker                                  vCPU's thread
+ *     senders += 1                            where = INSIDE (or FRAGILE)
+ *     kicked = 1; was it 0,                   kicked?  ->  do not enter
+ *       and is where INSIDE?  ->  tgkill      RUN
+ *     senders -= 1                            where = OUT
+ *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
+ *
+ * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler stores 1 to the
+ * byte that the kernel looks at before it enters the guest, so a signal in the window between the last check and the system
+ * call still ends it. FRAGILE is a Gunyah entry that carries a load's answer: H1, a signal or the byte would destroy the
+ * value, so nobody signals, and the kick is seen after the guest's next exit. When the runner has left, no signal of a kick
+ * is under way any more: none can hit a later entry or the VMM's own system calls.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <sched.h>
+
+enum { OUT, INSIDE, FRAGILE };
+
+/* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
+static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
+
+static void on_kick(int signal, siginfo_t *info, void *context)
+{
+	struct gh_vcpu *vcpu = current;
+
+	(void)signal;
+	(void)info;
+	(void)context;
+	/* Not while an answer is out (H1): a stray signal has done its damage already, the byte would make it certain. */
+	if (vcpu != NULL && atomic_load_explicit(&vcpu->where, memory_order_relaxed) == INSIDE)
+		*vcpu->b.immediate_exit = 1;
+}
+
+int gh_kick_claim(struct gh_vm *vm)
+{
+	struct gh_sys *sys = vm->b.sys;
+	struct sigaction old;
+	struct sigaction action = { .sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	int ret = sys->sigaction(sys, vm->kick_signal, NULL, &old);
+
+	if (ret < 0)
+		return gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction");
+	if ((old.sa_flags & SA_SIGINFO) != 0 && old.sa_sigaction == on_kick)
+		return 0;
+	if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL)
+		return gh_fail(&vm->failure, -EBUSY, "claim the kick signal", NULL,
+			       "Choose a free real-time signal in gh_vm_options::kick_signal.",
+			       "Somebody else in this process handles signal %d.", vm->kick_signal);
+	(void)sigemptyset(&action.sa_mask);
+	/* H2, SA_RESTART: the kernel would run again by itself and take stale data for the completion. */
+	ret = sys->sigaction(sys, vm->kick_signal, &action, NULL);
+	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
+}
+
+int gh_kick_thread(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	pthread_t self = pthread_self();
+	sigset_t set;
+
+	if (vcpu->has_thread && pthread_equal(vcpu->thread, self))
+		return 0;
+	/* A thread that blocks the signal could not be woken. */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, vcpu->vm->kick_signal);
+	atomic_store(&vcpu->tid, sys->gettid(sys));
+	vcpu->thread = self;
+	vcpu->has_thread = true;
+	return sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
+}
+
+bool gh_kick_pending(struct gh_vcpu *vcpu)
+{
+	return atomic_load(&vcpu->kicked) != 0;
+}
+
+bool gh_kick_take(struct gh_vcpu *vcpu)
+{
+	return gh_kick_pending(vcpu) && atomic_exchange(&vcpu->kicked, 0) != 0;
+}
+
+bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
+{
+	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
+
+	*ret_outer = current;
+	current = vcpu;
+	atomic_store(&vcpu->where, fragile ? FRAGILE : INSIDE);
+	if (!gh_kick_pending(vcpu))
+		return true;
+	gh_kick_leave(vcpu, *ret_outer);
+	return false;
+}
+
+static void await_senders(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	while (atomic_load(&vcpu->senders) != 0)
+		(void)sched_yield();
+	/* A signal that has been sent is taken in at the end of a system call at the latest. */
+	(void)sys->gettid(sys);
+}
+
+void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
+{
+	atomic_store(&vcpu->where, OUT);
+	current = outer;
+	if (gh_kick_pending(vcpu))
+		await_senders(vcpu);
+	/* H3: the byte is sticky. The handler leaves it alone from here on. */
+	if (*vcpu->b.immediate_exit != 0)
+		*vcpu->b.immediate_exit = 0;
+}
+
+int gh_vcpu_kick(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys;
+
+	if (vcpu == NULL)
+		return -EINVAL;
+	sys = vcpu->b.vm->sys;
+	(void)atomic_fetch_add(&vcpu->senders, 1);
+	if (atomic_exchange(&vcpu->kicked, 1) == 0 && atomic_load(&vcpu->where) == INSIDE)
+		(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
+	(void)atomic_fetch_sub(&vcpu->senders, 1);
+	return 0;
+}

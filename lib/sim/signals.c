@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -28,6 +29,8 @@ bool sim_signals_begin(struct sim_signals *signals)
 {
 	sigset_t all;
 
+	/* The kernel fills 8 bytes of them, and engines compare the whole. */
+	memset(signals, 0, sizeof(*signals));
 	sigfillset(&all);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);

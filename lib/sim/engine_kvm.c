@@ -26,6 +26,9 @@
 
 #define REGISTERS (SIM_REG_PSTATE + 1)
 
+/* The engine's way of ending a run is its signal. */
+static const volatile uint32_t never;
+
 struct kvm_vcpu {
 	struct gh_bvcpu b;
 	struct kvm_vcpu *next;
@@ -160,6 +163,7 @@ static int kvm_vcpu_new(void *data, uint32_t index, bool on, void **ret_vcpu)
 	if (vcpu == NULL)
 		return -ENOMEM;
 	vcpu->b.vm = &vm->b;
+	vcpu->b.kicked = &never;
 	vcpu->b.id = index;
 	vcpu->b.fd = -1;
 	vcpu->b.failure = &vm->failure;
@@ -297,6 +301,8 @@ static int open_signals(struct kvm_vcpu *vcpu, const sigset_t *unblocked)
 	sigset_t blocked;
 	int ret;
 
+	/* The C library touches only as many bytes of a set as the kernel has. */
+	memset(&blocked, 0, sizeof(blocked));
 	(void)sigfillset(&blocked);
 	for (int signal = 1; signal <= SIGRTMAX; signal++)
 		if (signal == WAKE_SIGNAL || sigismember(unblocked, signal) == 1)

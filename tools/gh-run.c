@@ -142,7 +142,7 @@ static void explain(const struct run_request *boot, const struct gh_failure *fai
 
 static void print_text(const struct run_request *boot, const struct run_result *result)
 {
-	(void)printf("%s: %s: %u loads, %u stores, %u interrupts, %u doorbells; first exit after %.1f ms, %.1f ms in all\n",
+	(void)printf("%s: %s: loads %u, stores %u, interrupts %u, doorbells %u; first exit after %.1f ms, %.1f ms in all\n",
 		     name_of(boot), result->ok ? "ok" : "FAILED", result->loads, result->stores, result->interrupts,
 		     result->doorbells, result->first_exit_ms, result->total_ms);
 	(void)fflush(stdout);

@@ -176,6 +176,12 @@ static int script_irq(void *data, uint32_t spi, bool level)
 	return 0;
 }
 
+/* All interrupts are edge-triggered here. */
+static int script_ring(void *data, uint32_t spi)
+{
+	return script_irq(data, spi, true);
+}
+
 /* Keeps the signalfd in step with the caller's mask, which rarely changes. */
 static int watch_signals(struct script_vcpu *vcpu, const sigset_t *unblocked)
 {
@@ -281,6 +287,7 @@ const struct sim_engine sim_engine_script = {
 	.set_register = script_set_register,
 	.start = script_start,
 	.irq = script_irq,
+	.ring = script_ring,
 	.run = script_run,
 	.answer = script_answer,
 	.answer_hypercall = script_answer_hypercall,

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Sent to a thread inside run() and taken back before run() returns; nobody ever handles it. */
@@ -50,6 +51,7 @@ struct kvm_vm {
 	pthread_mutex_t lock; /* of the fields below */
 	bool started;
 	bool levels[GH_KVM_LINES]; /* raised before the start */
+	int bells[GH_KVM_LINES];   /* eventfd + 1 that raises the line until the guest acknowledges; 0: none yet */
 };
 
 /* --- the VM --------------------------------------------------------------------------------------------------------- */
@@ -95,6 +97,9 @@ static void kvm_vm_free(void *data)
 	}
 	if (vm->b.fd >= 0)
 		gh_backend_kvm.vm_destroy(&vm->b);
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		if (vm->bells[line] > 0)
+			(void)vm->b.sys->close(vm->b.sys, vm->bells[line] - 1);
 	if (vm->b.dev >= 0)
 		(void)vm->b.sys->close(vm->b.sys, vm->b.dev);
 	(void)pthread_mutex_destroy(&vm->lock);
@@ -247,6 +252,41 @@ static int kvm_irq(void *data, uint32_t spi, bool level)
 		vm->levels[spi] = level;
 	else
 		ret = gh_kvm_irq_line(&vm->b, spi, level);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* KVM_IRQ_LINE cannot tell when the guest has acknowledged; KVM's own level-triggered irqfd can. Under the lock. */
+static int make_bell(struct kvm_vm *vm, uint32_t spi)
+{
+	struct gh_irqfd_spec spec = { .line = spi, .level = true };
+	int ret;
+
+	spec.fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (spec.fd < 0)
+		return spec.fd;
+	ret = gh_backend_kvm.irqfd(&vm->b, &spec, true);
+	if (ret < 0) {
+		(void)vm->b.sys->close(vm->b.sys, spec.fd);
+		return ret;
+	}
+	vm->bells[spi] = spec.fd + 1;
+	return 0;
+}
+
+static int kvm_ring(void *data, uint32_t spi)
+{
+	struct kvm_vm *vm = data;
+	const uint64_t one = 1;
+	int ret = 0;
+
+	if (spi >= GH_KVM_LINES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	if (vm->bells[spi] == 0)
+		ret = make_bell(vm, spi);
+	if (ret == 0 && vm->b.sys->write(vm->b.sys, vm->bells[spi] - 1, &one, sizeof(one)) < 0)
+		ret = -EIO;
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -447,6 +487,7 @@ const struct sim_engine sim_engine_kvm = {
 	.set_register = kvm_set_register,
 	.start = kvm_start,
 	.irq = kvm_irq,
+	.ring = kvm_ring,
 	.run = kvm_run,
 	.answer = kvm_answer,
 	.answer_hypercall = kvm_answer_hypercall,

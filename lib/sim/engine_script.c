@@ -186,6 +186,12 @@ static bool same_signals(const sigset_t *one, const sigset_t *other)
 	return true;
 }
 
+/* All interrupts are edge-triggered here. */
+static int script_ring(void *data, uint32_t spi)
+{
+	return script_irq(data, spi, true);
+}
+
 /* Keeps the signalfd in step with the caller's mask, which rarely changes. */
 static int watch_signals(struct script_vcpu *vcpu, const sigset_t *unblocked)
 {
@@ -291,6 +297,7 @@ const struct sim_engine sim_engine_script = {
 	.set_register = script_set_register,
 	.start = script_start,
 	.irq = script_irq,
+	.ring = script_ring,
 	.run = script_run,
 	.answer = script_answer,
 	.answer_hypercall = script_answer_hypercall,

@@ -25,7 +25,14 @@ static void irqfd_signalled(void *data)
 
 	if (spi == RM_NO_SPI)
 		return;
-	/* A doorbell clears itself when the guest acknowledges, so it is a pulse, whether the flag says level or not. */
+	/*
+	 * A doorbell clears itself when the guest acknowledges: for an interrupt that the guest takes by its edge that is a
+	 * pulse. The irqfd's own level flag makes no difference to what the guest sees.
+	 */
+	if (irqfd->level) {
+		(void)irqfd->vm->engine->ring(irqfd->vm->engine_vm, spi);
+		return;
+	}
 	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, true);
 	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, false);
 }
@@ -62,6 +69,7 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
 		return;
 	irqfd_watch_again(irqfd);
 	irqfd->has_doorbell = true;
+	irqfd->level = bell->level;
 	atomic_store(&irqfd->spi, bell->spi);
 }
 

@@ -37,6 +37,8 @@ struct gh_mapping {
 	size_t length;
 };
 
+struct gh_courier;
+
 struct gh_vm {
 	struct gh_bvm b; /* first: a backend's pointer is a pointer to the VM */
 	pthread_mutex_t lock;
@@ -51,6 +53,7 @@ struct gh_vm {
 	struct gh_vcpu *vcpus;
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
+	struct gh_courier *courier;
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
@@ -64,6 +67,22 @@ enum gh_pending {
 	GH_PENDING_HYPERCALL, /* results, or the default ones */
 };
 
+/* Where a vCPU's thread is, as far as a kicker is concerned. */
+enum { GH_OUT, GH_INSIDE, GH_FRAGILE };
+
+/* What the courier has seen of one vCPU in one entry; only its thread touches it. */
+struct gh_watch {
+	unsigned int entry;
+	unsigned int slices;
+	unsigned int sleeps;
+	unsigned int since_sent;
+	bool sent;
+	bool has_time;
+	uint64_t time;     /* at the last look */
+	uint64_t run_time; /* in all */
+	unsigned int cpu;
+};
+
 struct gh_vcpu {
 	struct gh_bvcpu b; /* first */
 	struct gh_vm *vm;
@@ -73,16 +92,20 @@ struct gh_vcpu {
 	enum gh_pending pending;
 	uint32_t load_width; /* of a pending load */
 	bool answer_on_way;  /* answered, and not yet known to have reached the guest */
-	/* The kick protocol: kick.c. */
+	/* The kick protocol: kick.c and courier.c. */
 	atomic_uint kicked;
 	atomic_uint where;
 	atomic_uint senders;
+	atomic_uint entries; /* fragile ones so far */
+	struct gh_watch watch;
 	atomic_int tid;
 	pthread_t thread; /* that tid belongs to */
 	bool has_thread;
 	struct gh_exit exit;
 	struct gh_failure failure;
 };
+
+_Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
 
 /* error.c */
 int gh_fail_argument(struct gh_failure *failure, int error, const char *step, const char *cause);
@@ -133,6 +156,14 @@ bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer);
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer);
 /* Before the first entry on a thread. */
 int gh_kick_thread(struct gh_vcpu *vcpu);
+/* Signals the vCPU's thread; the caller counts as a sender. */
+void gh_kick_send(struct gh_vcpu *vcpu);
+
+/* courier.c: nothing at all where an answer is not fragile */
+int gh_courier_start(struct gh_vm *vm);
+void gh_courier_stop(struct gh_vm *vm);
+/* Async-signal-safe. */
+void gh_courier_call(struct gh_vm *vm);
 
 /* irq.c and ioevent.c; serial */
 int gh_irqfds_activate(struct gh_vm *vm);

@@ -76,6 +76,7 @@ static struct gh_vcpu *vcpu_new(struct gh_vm *vm, uint32_t id)
 	vcpu->b.id = id;
 	vcpu->b.fd = -1;
 	vcpu->b.failure = &vcpu->failure;
+	vcpu->b.kicked = (const volatile uint32_t *)(uintptr_t)&vcpu->kicked;
 	return vcpu;
 }
 
@@ -170,18 +171,19 @@ static int deliver(struct gh_vcpu *vcpu)
 	}
 }
 
-/* One kernel entry. 1: a kick was pending and nothing was entered. */
+/* One kernel entry. -ECANCELED: a kick was pending and nothing was entered. */
 static int enter(struct gh_vcpu *vcpu)
 {
 	struct gh_vcpu *outer;
 	int ret;
 
 	if (!gh_kick_enter(vcpu, &outer))
-		return 1;
+		return -ECANCELED;
 	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b, &vcpu->exit);
 	gh_kick_leave(vcpu, outer);
 	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
-	vcpu->answer_on_way = false;
+	if (ret != -ECANCELED)
+		vcpu->answer_on_way = false;
 	return ret;
 }
 
@@ -226,7 +228,7 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 		case -EAGAIN:
 			nap(vcpu->b.vm->sys);
 			break;
-		case 1:
+		case -ECANCELED:
 		case -EINTR:
 			(void)gh_kick_take(vcpu);
 			return deliver_interruption(vcpu);
@@ -252,7 +254,7 @@ static int run(struct gh_vcpu *vcpu)
 	ret = gh_kick_thread(vcpu);
 	if (ret < 0)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
-	if (vcpu->pending == GH_PENDING_HYPERCALL)
+	if (vcpu->pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
 	vcpu->pending = GH_PENDING_NOTHING;
 	vcpu->failure.error = 0;
@@ -335,7 +337,8 @@ int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
 	ret = check_answer(vcpu, vcpu->pending == GH_PENDING_HYPERCALL);
 	if (ret < 0)
 		return ret;
-	vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
+	if (vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
+		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
 	vcpu->pending = GH_PENDING_NOTHING;
 	return 0;
 }

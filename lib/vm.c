@@ -194,6 +194,7 @@ void gh_vm_close(struct gh_vm *vm)
 	if (vm == NULL)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
+	gh_courier_stop(vm);
 	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
 	gh_ioevents_free(vm);
 	gh_irqfds_free(vm);
@@ -365,6 +366,8 @@ static int apply(struct gh_vm *vm)
 		ret = make_vcpus(vm);
 	if (ret == 0 && ops->vm_set_dtb != NULL && vm->b.dtb_size != 0)
 		ret = ops->vm_set_dtb(&vm->b);
+	if (ret == 0)
+		ret = gh_courier_start(vm);
 	if (ret == 0 && ops->vm_start != NULL)
 		ret = ops->vm_start(&vm->b);
 	if (ret < 0)

@@ -25,6 +25,9 @@
 
 #define REGISTERS (SIM_REG_PSTATE + 1)
 
+/* The engine's way of ending a run is its signal. */
+static const volatile uint32_t never;
+
 struct kvm_vcpu {
 	struct gh_bvcpu b;
 	struct kvm_vcpu *next;
@@ -153,6 +156,7 @@ static int kvm_vcpu_new(void *data, uint32_t index, bool on, void **ret_vcpu)
 	if (vcpu == NULL)
 		return -ENOMEM;
 	vcpu->b.vm = &vm->b;
+	vcpu->b.kicked = &never;
 	vcpu->b.id = index;
 	vcpu->b.fd = -1;
 	vcpu->b.failure = &vm->failure;

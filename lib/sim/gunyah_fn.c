@@ -45,7 +45,8 @@ static void irqfd_watch_again(struct gunyah_irqfd *irqfd)
 	struct sim_watch *watch;
 	uint64_t id;
 
-	if (sim_eventfd_id(irqfd->fd, &id) < 0 || id != irqfd->id)
+	/* Unless the number is another eventfd's by now. */
+	if (!sim_watch_is_alive(irqfd->watch) || sim_eventfd_id(irqfd->fd, &id) < 0 || id != irqfd->id)
 		return;
 	if (sim_watch_add(irqfd->vm->sim, irqfd->fd, irqfd_signalled, irqfd, &watch) < 0)
 		return;
@@ -70,9 +71,7 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
  */
 static void irqfd_free(struct gunyah_irqfd *irqfd)
 {
-	uint64_t id;
-
-	if (!irqfd->has_doorbell && sim_eventfd_id(irqfd->fd, &id) == 0 && id == irqfd->id)
+	if (!irqfd->has_doorbell && sim_watch_is_alive(irqfd->watch))
 		sim_machine_breakage(irqfd->vm->sim,
 				     "An irqfd without a doorbell was removed, or its VM closed, before its "
 				     "eventfd: closing the eventfd makes the kernel jump to NULL.");

@@ -98,9 +98,7 @@ struct gh_vcpu {
 	atomic_uint senders;
 	atomic_uint entries; /* fragile ones so far */
 	struct gh_watch watch;
-	atomic_int tid;
-	pthread_t thread; /* that tid belongs to */
-	bool has_thread;
+	atomic_int tid; /* of the thread that ran it last */
 	struct gh_exit exit;
 	struct gh_failure failure;
 };
@@ -154,7 +152,7 @@ bool gh_kick_take(struct gh_vcpu *vcpu);
 /* Brackets one kernel entry. enter is false, and nothing entered, when a kick is pending. */
 bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer);
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer);
-/* Before the first entry on a thread. */
+/* Before entries: this thread is the one to wake. */
 int gh_kick_thread(struct gh_vcpu *vcpu);
 /* Signals the vCPU's thread; the caller counts as a sender. */
 void gh_kick_send(struct gh_vcpu *vcpu);

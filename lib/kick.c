@@ -4,7 +4,7 @@
  *
  *     kicker                                  vCPU's thread
  *     senders += 1                            where = INSIDE (or FRAGILE)
- *     kicked = 1; was it 0,                   kicked?  ->  do not enter
+ *     kicked |= bit; was it 0,                kicked?  ->  do not enter
  *       and is where INSIDE?  ->  tgkill      RUN
  *     senders -= 1                            where = OUT
  *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
@@ -25,6 +25,13 @@
 
 /* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
 static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
+
+/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
+static _Thread_local struct {
+	int pid; /* a forked child's copy of this is not true there */
+	int tid;
+	int signal; /* unblocked */
+} self __attribute__((tls_model("initial-exec")));
 
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
@@ -60,24 +67,36 @@ int gh_kick_claim(struct gh_vm *vm)
 	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
 }
 
-int gh_kick_thread(struct gh_vcpu *vcpu)
+/* A thread that blocks the signal could not be woken. */
+static int prepare_thread(const struct gh_vm *vm)
 {
-	struct gh_sys *sys = vcpu->b.vm->sys;
-	pthread_t self = pthread_self();
+	struct gh_sys *sys = vm->b.sys;
 	sigset_t set;
 	int ret;
 
-	if (vcpu->has_thread && pthread_equal(vcpu->thread, self))
-		return 0;
-	/* A thread that blocks the signal could not be woken. */
 	(void)sigemptyset(&set);
-	(void)sigaddset(&set, vcpu->vm->kick_signal);
+	(void)sigaddset(&set, vm->kick_signal);
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	atomic_store(&vcpu->tid, sys->gettid(sys));
-	vcpu->thread = self;
-	vcpu->has_thread = true;
+	self.pid = vm->pid;
+	self.tid = sys->gettid(sys);
+	self.signal = vm->kick_signal;
+	return 0;
+}
+
+int gh_kick_thread(struct gh_vcpu *vcpu)
+{
+	const struct gh_vm *vm = vcpu->vm;
+
+	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+		int ret = prepare_thread(vm);
+
+		if (ret < 0)
+			return ret;
+	}
+	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
+		atomic_store(&vcpu->tid, self.tid);
 	return 0;
 }
 
@@ -88,7 +107,13 @@ bool gh_kick_pending(struct gh_vcpu *vcpu)
 
 bool gh_kick_take(struct gh_vcpu *vcpu)
 {
-	return gh_kick_pending(vcpu) && atomic_exchange(&vcpu->kicked, 0) != 0;
+	return gh_kick_pending(vcpu) && (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
+}
+
+void gh_kick_take_nudge(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_pending(vcpu))
+		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
@@ -134,20 +159,53 @@ void gh_kick_send(struct gh_vcpu *vcpu)
 	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
 }
 
-int gh_vcpu_kick(struct gh_vcpu *vcpu)
+void gh_kick_wake(struct gh_vcpu *vcpu)
 {
-	unsigned int where;
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	const uint64_t one = 1;
 
-	if (vcpu == NULL)
-		return -EINVAL;
+	if (atomic_load(&vcpu->where) == GH_WAITING)
+		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
+}
+
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
+	uint64_t wakes;
+
+	atomic_store(&vcpu->where, GH_WAITING);
+	while (!gh_kick_pending(vcpu) && still(vcpu))
+		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+	atomic_store(&vcpu->where, GH_OUT);
+}
+
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
+{
 	(void)atomic_fetch_add(&vcpu->senders, 1);
-	if (atomic_exchange(&vcpu->kicked, 1) == 0) {
-		where = atomic_load(&vcpu->where);
-		if (where == GH_INSIDE)
+	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
+		switch (atomic_load(&vcpu->where)) {
+		case GH_INSIDE:
 			gh_kick_send(vcpu);
-		else if (where == GH_FRAGILE)
+			break;
+		case GH_FRAGILE:
 			gh_courier_call(vcpu->vm);
+			break;
+		case GH_WAITING:
+			gh_kick_wake(vcpu);
+			break;
+		default:
+			break;
+		}
 	}
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
+}
+
+int gh_vcpu_kick(struct gh_vcpu *vcpu)
+{
+	if (vcpu == NULL)
+		return -EINVAL;
+	gh_kick(vcpu, GH_KICK);
 	return 0;
 }

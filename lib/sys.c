@@ -187,7 +187,8 @@ static int sys_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_limit)
 {
 	(void)sys;
-	return result(getrlimit(resource, ret_limit));
+	/* By number: glibc wants an enum of its own here, musl and bionic an int. The structures are one on 64-bit machines. */
+	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */

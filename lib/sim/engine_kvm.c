@@ -27,7 +27,7 @@
 #define REGISTERS (SIM_REG_PSTATE + 1)
 
 /* The engine's way of ending a run is its signal. */
-static const volatile uint32_t never;
+static const uint32_t never;
 
 struct kvm_vcpu {
 	struct gh_bvcpu b;

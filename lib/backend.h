@@ -76,6 +76,7 @@ struct gh_bvm {
 	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
+	bool forked; /* this is a copy in a forked child: close and unmap, make no request, the VM is the parent's */
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;

@@ -27,14 +27,18 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;     /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;      /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;     /* of a region, in bytes; at least the page size */
-	bool shared_only;       /* memory must be a shared mapping or populated before the guest touches it (GZ 9) */
-	bool answer_is_fragile; /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;       /* vCPUs may be added after the start */
-	bool needs_dtb;         /* cannot start without a devicetree */
+	uint32_t max_lines;       /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;        /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align;       /* of a region, in bytes; at least the page size */
+	bool read_only_memory;    /* regions without WRITE are really read-only for the guest */
+	bool misses_early_signal; /* an eventfd that is readable already when its irqfd is added raises nothing */
+	bool removes_by_address;  /* removing a doorbell removes all of its address; the core adds the others again */
+	bool answer_is_fragile;   /* H1: a signal destroys the answer of a load that is on its way into the guest */
+	bool eager_vcpus;         /* vCPUs may be added after the start */
+	bool needs_dtb;           /* cannot start without a devicetree */
 };
+
+#define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
 
 enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
 
@@ -72,6 +76,7 @@ struct gh_bvm {
 	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
+	bool forked; /* this is a copy in a forked child: close and unmap, make no request, the VM is the parent's */
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;
@@ -81,7 +86,9 @@ struct gh_bvm {
 	uint64_t dtb_gpa;
 	uint64_t dtb_size; /* 0: no devicetree */
 	uint64_t gic_distributor;
-	uint64_t gic_redistributors; /* room for n_vcpus * 128 KiB */
+	uint64_t gic_redistributors;      /* room for n_vcpus * 128 KiB */
+	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
+	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
@@ -92,9 +99,10 @@ struct gh_bvcpu {
 	uint32_t id;
 	int fd; /* -1 before vcpu_create */
 	struct gh_failure *failure;
+	const volatile uint32_t *kicked; /* a kick is pending: for gh_sys::enter */
 	/*
-	 * A byte that ends the current or the next kernel entry when it is 1. The kick handler stores it on the vCPU's own
-	 * thread; the core clears it. Set by vcpu_create; never NULL between vcpu_create and vcpu_destroy.
+	 * A byte that ends the next kernel entry when it is 1. Used where the processor has no code to take a call back: the
+	 * kick handler stores it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
 	void *run; /* run page or buffer */
@@ -144,7 +152,8 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked by exit.c.
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked
+	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.
@@ -157,6 +166,11 @@ struct gh_backend {
 	/* Results of the hypercall that the last exit reported. NULL: hypercalls never reach user space. */
 	void (*vcpu_answer_hypercall)(struct gh_bvcpu *vcpu, const uint64_t results[4]);
 
+	/*
+	 * Would the kernel really raise this line? Called before the start, after vm_check, and for lines that come later.
+	 * NULL: it would. Serial.
+	 */
+	int (*irqfd_check)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
 	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
@@ -174,7 +188,13 @@ extern const struct gh_backend gh_backend_fake;
 int gh_fail(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
 	    const char *cause, ...) __attribute__((format(printf, 6, 7)));
 
-/* True if a guest store of `width` bytes would have signalled a doorbell of this VM. */
-bool gh_ioevent_matches(const struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+/* A kernel request that refused for no special reason: the errno in general words. */
+int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request);
+
+/* Would a guest store have signalled a doorbell of this VM? signal() does it, too. Not under the VM's lock. */
+bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+/* The region that holds all of the range, or NULL. */
+const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
 
 #endif

@@ -18,6 +18,7 @@ struct gh_sim {
 	pid_t owner; /* a forked child has a copy of the machine, without its threads */
 	pthread_mutex_t lock;
 	unsigned int users;
+	uint64_t locked_pages;
 	char *breakage;
 };
 
@@ -158,6 +159,25 @@ void sim_machine_breakage(struct gh_sim *sim, const char *what)
 	pthread_mutex_lock(&sim->lock);
 	if (sim->breakage == NULL)
 		sim->breakage = strdup(what);
+	pthread_mutex_unlock(&sim->lock);
+}
+
+bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit)
+{
+	bool fits;
+
+	pthread_mutex_lock(&sim->lock);
+	fits = sim->locked_pages <= limit && pages <= limit - sim->locked_pages;
+	if (fits)
+		sim->locked_pages += pages;
+	pthread_mutex_unlock(&sim->lock);
+	return fits;
+}
+
+void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->locked_pages -= pages;
 	pthread_mutex_unlock(&sim->lock);
 }
 

@@ -58,6 +58,13 @@ enum sim_policy sim_machine_policy(struct gh_sim *sim);
 /* Would the host kernel break here? Records `what` for gh_sim_breakage(); the call goes on as well as it can. */
 void sim_machine_breakage(struct gh_sim *sim, const char *what);
 
+/*
+ * The process's locked memory, as far as drivers of this machine lock it. charge() is false if `pages` more would go beyond
+ * `limit`, counted in pages as well; UINT64_MAX: no limit.
+ */
+bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit);
+void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages);
+
 /* Is this a forked child? It has a copy of the machine, without the threads; close() and munmap() change nothing there. */
 bool sim_machine_in_child(struct gh_sim *sim);
 
@@ -73,7 +80,8 @@ int sim_copy_in(void *to, uintptr_t from, size_t length);
 int sim_copy_out(uintptr_t to, const void *from, size_t length);
 
 /*
- * What the kernel knows of signals inside a system call. begin() blocks everything; pending() tells whether a signal that
+ * What the kernel knows of signals inside a system call. begin() blocks everything, and is false, with nothing blocked, if
+ * the call was taken back before it reached the kernel (gh_sys::enter, whose flag cancel() gives for the thread); pending() tells whether a signal that
  * the caller had not blocked, and does not ignore, waits; end() restores the mask, so that handlers run, and returns true
  * if every handler that ran has SA_RESTART and the call must be made again.
  */
@@ -81,7 +89,8 @@ struct sim_signals {
 	sigset_t blocked;   /* the caller's mask */
 	sigset_t unblocked; /* its complement */
 };
-void sim_signals_begin(struct sim_signals *signals);
+void sim_signals_cancel(const volatile uint32_t *cancel);
+bool sim_signals_begin(struct sim_signals *signals);
 bool sim_signals_pending(const struct sim_signals *signals);
 bool sim_signals_end(const struct sim_signals *signals, bool interrupted);
 

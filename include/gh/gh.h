@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * @brief All of libgh.
+ */
+#ifndef GH_GH_H
+#define GH_GH_H
+
+#include "base.h"
+#include "error.h"
+#include "exit.h"
+#include "fake.h"
+#include "ioevent.h"
+#include "irq.h"
+#include "loop.h"
+#include "memory.h"
+#include "probe.h"
+#include "vcpu.h"
+#include "version.h"
+#include "vm.h"
+
+#endif

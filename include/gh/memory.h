@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * @brief Memory of guests: the caller's or the library's own, shared or lent.
+ * @defgroup memory Memory
+ * @{
+ */
+#ifndef GH_MEMORY_H
+#define GH_MEMORY_H
+
+#include "base.h"
+
+/** @brief What the guest may do with a region, and how it gets it; bits of gh_memory::flags. */
+enum gh_memory_flag {
+	GH_MEMORY_READ = 1 << 0,  /**< The guest may read. */
+	GH_MEMORY_WRITE = 1 << 1, /**< The guest may write. */
+	GH_MEMORY_EXEC = 1 << 2,  /**< The guest may execute. */
+	/** All of the three. */
+	GH_MEMORY_RWX = GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC,
+	/** The host gives the region up from gh_vm_start() on (#GH_FEATURE_LEND). Without it, both have it. */
+	GH_MEMORY_LEND = 1 << 3,
+};
+
+/** @brief One region of guest memory. */
+struct gh_memory {
+	size_t size;     /**< Size of this structure in bytes. */
+	uint64_t gpa;    /**< Guest physical address, a multiple of gh_probe_entry::gpa_align. */
+	uint64_t length; /**< Bytes, a multiple of the page size. */
+	/**
+	 * The caller's mapping, page-aligned, to stay as it is until the VM is closed. NULL: the library makes one, shared,
+	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides.
+	 */
+	void *host;
+	uint32_t flags;    /**< An or of #gh_memory_flag. */
+	uint32_t reserved; /**< 0. */
+};
+
+/** @brief Initial value of #gh_memory: shared, for everything. */
+#define GH_MEMORY_INIT                                                                                                     \
+	{                                                                                                                  \
+		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0                                                     \
+	}
+
+GH_BEGIN_DECLS
+
+/**
+ * @brief Give memory to a guest.
+ *
+ * The n-th region of a VM has the id n - 1. Gunyah knows it by this number as its label: with android14-6.1, only the region
+ * that holds the devicetree lands where it was asked for (at `memory/base-address` of the tree, which must be its address);
+ * every further one needs an "shm" vdevice in the tree with its id as the label, or gh_vm_start() refuses.
+ *
+ * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its
+ * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
+ * get the kernel's own zero page (section 9 of the GenieZone UAPI document).
+ *
+ * @param[in] vm      VM that has not been started.
+ * @param[in] memory  What to map where; not needed after the call, except the caller's mapping.
+ * @param[out] ret_id Receives the region's id; left untouched on failure. May be NULL.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL An argument is NULL, the structure has an unknown tail, a reserved field or flag is set, no READ flag, an
+ *                 address or a length is not aligned, the length is 0, or a caller's mapping is not one mapping of that
+ *                 length (GenieZone).
+ * @retval -ERANGE The region wraps around, or ends beyond the guest's address space.
+ * @retval -EEXIST It overlaps another region.
+ * @retval -ENOSPC The kernel has no slot left.
+ * @retval -EFAULT The caller's mapping is not there, or cannot be used like that.
+ * @retval -EOPNOTSUPP Lending, where there is none.
+ * @retval -ENOMEM Out of memory, or more locked memory than the process may have (gh_vm_failure() says which).
+ * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
+ * @return Otherwise the errno of the kernel.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * mmap(), madvise(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM; GZVM_SET_USER_MEMORY_REGION;
+ * KVM_SET_USER_MEMORY_REGION.
+ * @since 0.1
+ */
+GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
+
+/**
+ * @brief Where guest memory is in the host.
+ *
+ * @param[in] vm       VM.
+ * @param[in] gpa      Guest physical address.
+ * @param[in] length   Bytes from there that must be in one region.
+ * @param[out] ret_host Receives the host address; left untouched on failure. Valid until the VM is closed, or until
+ *                     gh_vm_start() if the region is lent.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL An argument is NULL.
+ * @retval -EFAULT There is no such memory, not in one region, or it has been lent to the guest.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host);
+
+/**
+ * @brief Copy from guest memory.
+ *
+ * @param[in] vm      VM.
+ * @param[in] gpa     Guest physical address.
+ * @param[out] buffer Receives @p length bytes; left untouched on failure.
+ * @param[in] length  Bytes; they may span regions that touch.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL An argument is NULL.
+ * @retval -EFAULT Some of it is not there, or has been lent to the guest.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t length);
+
+/**
+ * @brief Copy to guest memory.
+ *
+ * @param[in] vm     VM.
+ * @param[in] gpa    Guest physical address.
+ * @param[in] buffer @p length bytes.
+ * @param[in] length Bytes; they may span regions that touch.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL An argument is NULL.
+ * @retval -EFAULT Some of it is not there, or has been lent to the guest; nothing was written.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_vm_write(struct gh_vm *vm, uint64_t gpa, const void *buffer, size_t length);
+
+GH_END_DECLS
+
+/** @} */
+#endif

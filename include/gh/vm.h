@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * @brief Virtual machines: open, configure, start, close.
+ *
+ * A VM goes through these states:
+ *
+ *     gh_vm_open()  ->  open      gh_vm_map, gh_vm_set_dtb, gh_vm_set_entry, gh_vcpu_create, gh_irqfd_add, ...
+ *     gh_vm_start() ->  started   gh_vcpu_run, gh_irqfd_add, gh_ioevent_add and their removals
+ *                   ->  stopped   every vCPU says #GH_EXIT_STOPPED
+ *     gh_vm_close()     from any state
+ *
+ * The order of the calls between open and start does not matter: the library hands things to the kernel in the order that
+ * the kernel needs. A start that fails after its first kernel request leaves the VM good for nothing but gh_vm_close().
+ * @defgroup vm Virtual machines
+ * @{
+ */
+#ifndef GH_VM_H
+#define GH_VM_H
+
+#include "base.h"
+#include "error.h"
+
+/** @brief How a VM is opened. All defaults are zero, except device_fd. */
+struct gh_vm_options {
+	/** Size of this structure in bytes. */
+	size_t size;
+	/**
+	 * Open descriptor of the device, or -1. The library makes a copy and leaves this one alone, so that the caller may
+	 * close it at once. For processes that may not open the device themselves (SELinux, sandboxes).
+	 */
+	int device_fd;
+	/** Real-time signal that wakes a vCPU thread for gh_vcpu_kick(); 0: see #GH_KICK_SIGNAL_DEFAULT. */
+	int kick_signal;
+	/** "gunyah", "geniezone", "kvm", "fake"; "auto" or NULL: the first of gunyah, geniezone, kvm that works. */
+	const char *backend;
+	/**
+	 * Path of the device, or a simulated one ("sim:gunyah/android14-6.1", gh/sim.h). NULL: the environment variable
+	 * `GH_DEVICE` if it is set and the process is not privileged, else the path that the backend has by default.
+	 */
+	const char *device;
+	/** Script of the backend "fake"; NULL otherwise. Borrowed until the VM is closed. */
+	struct gh_fake *fake;
+	/** Simulated machine that has the device; NULL: the real one, or the one that @c device describes. */
+	struct gh_sim *machine;
+	/** Receives the reason if gh_vm_open() or gh_probe() fails; NULL: not wanted. Its size must be set. */
+	struct gh_failure *failure;
+	/**
+	 * Guest physical address of the GICv3 distributor (64 KiB), 0: 0x3fff0000. Gunyah takes it from the devicetree
+	 * instead.
+	 */
+	uint64_t gic_distributor;
+	/**
+	 * Guest physical address of the GICv3 redistributors (128 KiB for each vCPU), 0: just below the distributor. Gunyah
+	 * takes it from the devicetree instead.
+	 */
+	uint64_t gic_redistributors;
+	/** Called with a line of text for each failure and each repair of a kernel's behaviour; NULL: nothing is said. */
+	void (*log)(void *data, const char *line);
+	/** First argument of @c log. */
+	void *log_data;
+};
+
+/** @brief Initial value of #gh_vm_options. */
+#define GH_VM_OPTIONS_INIT                                                                                                 \
+	{                                                                                                                  \
+		sizeof(struct gh_vm_options), -1, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL                        \
+	}
+
+/**
+ * @brief Offset from SIGRTMIN of the kick signal that is taken by default.
+ *
+ * It is claimed for the process with the first vCPU, if nobody has installed a handler for it, and stays claimed.
+ */
+#define GH_KICK_SIGNAL_DEFAULT 6
+
+/** @brief Registers that gh_vm_set_register() sets. */
+enum gh_register {
+	GH_REG_X0 = 0,  /**< x0; x1 to x30 follow as GH_REG_X0 + n. */
+	GH_REG_SP = 31, /**< Stack pointer. */
+	GH_REG_PC = 32, /**< Program counter: the entry point. */
+};
+
+GH_BEGIN_DECLS
+
+/**
+ * @brief Open a hypervisor and make a VM on it.
+ *
+ * @param[in] options Options; NULL for all defaults. Strings are copied.
+ * @param[out] ret_vm Receives the VM; left untouched on failure. Close it with gh_vm_close().
+ *
+ * @retval 0        Done.
+ * @retval -EINVAL  @p ret_vm is NULL; the options have an unknown tail or contradict each other; an unknown backend; a
+ *                  kick signal that is not a real-time signal; addresses of the interrupt controller that are not aligned
+ *                  to 64 KiB.
+ * @retval -ENOENT  There is no such device node (a backend was named), or no such simulated device.
+ * @retval -EACCES  The process may not open the device.
+ * @retval -ENODEV  No usable hypervisor (automatic choice), or the device speaks a dialect that libgh does not support.
+ * @retval -ENOMEM  Out of memory.
+ * @return Otherwise the errno of the kernel. The reason is in gh_vm_options::failure.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone),
+ * KVM_CREATE_VM.
+ * @par After fork()
+ * The child may only close the VM.
+ * @since 0.1
+ */
+GH_API int gh_vm_open(const struct gh_vm_options *options, struct gh_vm **ret_vm);
+
+/**
+ * @brief Close a VM and everything that belongs to it.
+ *
+ * Frees its vCPUs, lines, doorbells and the mappings that the library made, in an order that no kernel breaks on. The
+ * guest's memory may stay unavailable for a moment after the call: Gunyah takes it back in the background (android14-6.1).
+ *
+ * @param[in] vm VM in any state, or NULL. No other thread may be in a call on it or on its vCPUs.
+ *
+ * @mtobject
+ * @asunsafe
+ * @par Kernel requests
+ * munmap(), close(); GH_VM_REMOVE_FUNCTION; GZVM_IRQFD and GZVM_IOEVENTFD with their deassign flags.
+ * @par After fork()
+ * Allowed in the child, where it only closes descriptors and mappings.
+ * @since 0.1
+ */
+GH_API void gh_vm_close(struct gh_vm *vm);
+
+/**
+ * @brief The backend that a VM uses.
+ * @param[in] vm VM.
+ * @return "gunyah", "geniezone", "kvm" or "fake", constant; NULL if @p vm is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_vm_backend(const struct gh_vm *vm);
+
+/**
+ * @brief What the hypervisor of a VM can do.
+ * @param[in] vm VM.
+ * @return An or of #gh_feature; 0 if @p vm is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_vm_features(const struct gh_vm *vm);
+
+/**
+ * @brief Say where the devicetree is.
+ *
+ * Guest memory must be mapped there before gh_vm_start(), and the tree be in it. Gunyah needs a devicetree: the resource
+ * manager reads it, adds to it in place, and lets the guest begin with its address in x0; @p size must leave room for that
+ * (one page more than the tree has). The tree is read at the start, not before.
+ *
+ * @param[in] vm   VM that has not been started.
+ * @param[in] gpa  Guest physical address of the tree, a multiple of 8.
+ * @param[in] size Bytes that the tree may take, room for growth included; 0 takes the setting back.
+ *
+ * @retval 0       Recorded; a later call replaces it.
+ * @retval -EINVAL @p vm is NULL, or @p gpa is not a multiple of 8.
+ * @retval -ERANGE @p gpa + @p size wraps, or ends beyond the guest's address space.
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GH_VM_SET_DTB_CONFIG, GZVM_SET_DTB_CONFIG during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/**
+ * @brief Set a register of the boot vCPU (id 0) for its first instruction.
+ *
+ * On Gunyah of android14-6.1 the hypervisor decides: the guest begins at the start of the region that holds the devicetree,
+ * with the devicetree's address in x0. Other values are refused by gh_vm_start().
+ *
+ * @param[in] vm    VM that has not been started.
+ * @param[in] reg   One of #gh_register.
+ * @param[in] value Its value.
+ *
+ * @retval 0       Recorded; a later call replaces it.
+ * @retval -EINVAL @p vm is NULL, or there is no such register.
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GZVM_SET_ONE_REG, KVM_SET_ONE_REG during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
+
+/**
+ * @brief Set the entry point and its argument: PC and x0 of the boot vCPU.
+ *
+ * @param[in] vm  VM that has not been started.
+ * @param[in] pc  Guest physical address of the first instruction, a multiple of 4.
+ * @param[in] x0  Value of x0: for Linux, the address of the devicetree.
+ *
+ * @retval 0       Recorded.
+ * @retval -EINVAL @p vm is NULL, or @p pc is not a multiple of 4.
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * As gh_vm_set_register().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
+
+/**
+ * @brief Start a VM: apply what was configured, in the kernel's order.
+ *
+ * Needs memory and at least one vCPU. What can be checked without the kernel is checked first: a failure there changes
+ * nothing, and the start may be tried again. On Gunyah that includes the devicetree: every vCPU must have its cpu node,
+ * every line its doorbell, every further region its shm vdevice, because the kernel would drop or misplace them silently.
+ *
+ * @param[in] vm VM that has not been started.
+ *
+ * @retval 0       The VM is started: its vCPUs can run.
+ * @retval -EINVAL @p vm is NULL; or there is no memory, no vCPU, no vCPU with id 0; or the devicetree is missing, is
+ *                 garbage or does not fit what was configured; or the kernel says so.
+ * @retval -EBUSY  The VM has been started, or an earlier start failed half-way.
+ * @retval -EOPNOTSUPP Registers that the hypervisor does not let anyone set.
+ * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
+ * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
+ * GH_VM_SET_DTB_CONFIG, GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
+ * KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
+ * @since 0.1
+ */
+GH_API int gh_vm_start(struct gh_vm *vm);
+
+GH_END_DECLS
+
+/** @} */
+#endif

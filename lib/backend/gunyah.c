@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Gunyah, as android14-6.1 speaks it. A VM is a descriptor; vCPUs, lines and doorbells are "functions" that are added to
+ * it; a vCPU's run page is mapped from its descriptor and shared with the kernel.
+ *
+ * Handled here: H1 (an answer is fragile: the capability says so, kick.c heeds it), H2 (the exit reason is cleared before
+ * each entry, and a non-zero one after EINTR is an exit), EBUSY while a VM goes down (the core asks again).
+ */
+#include "gunyah.h"
+
+#include "../exit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <gh/memory.h>
+#include <gh/vm.h>
+
+#define STEP_PROBE "look for Gunyah"
+#define REQUEST(name, number) name " (" number ")"
+
+/* --- probe -------------------------------------------------------------------------------------------------------- */
+
+/* A request with a NULL argument is refused with EFAULT where it exists, and with ENOTTY where it does not. */
+static bool has_request(struct gh_sys *sys, int vm, unsigned long request)
+{
+	return sys->ioctl(sys, vm, request, 0) != -ENOTTY;
+}
+
+static int foreign_dialect(struct gh_failure *failure, const char *dialect, const char *remedy)
+{
+	return gh_fail(failure, -ENODEV, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"), remedy,
+		       "The device speaks another dialect of Gunyah: %s.", dialect);
+}
+
+/* CREATE_VM was refused with EINVAL: the device of Qualcomm's kernels 5.10 and 5.15 has the same name. */
+static int check_vendor(struct gh_sys *sys, int dev, struct gh_failure *failure)
+{
+	int vm = sys->ioctl(sys, dev, UAPI_GUNYAH_VENDOR_CREATE_VM, 0);
+
+	if (vm >= 0)
+		(void)sys->close(sys, vm);
+	if (vm == -ENOTTY)
+		return -ENODEV;
+	return foreign_dialect(failure, "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)",
+			       "It gives a VMM neither memory nor exits; use a phone with kernel 6.1 or later.");
+}
+
+static int check_dialect(struct gh_sys *sys, int vm, struct gh_failure *failure)
+{
+	if (!has_request(sys, vm, UAPI_GUNYAH_ADD_FUNCTION))
+		return foreign_dialect(failure, "functions by name, as posted up to v8", "Update the kernel.");
+	if (!has_request(sys, vm, UAPI_GUNYAH_SET_USER_MEM))
+		return foreign_dialect(failure, "guest memory files only, as posted in v15 to v17",
+				       "Use an Android kernel.");
+	return 0;
+}
+
+static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure)
+{
+	int vm = sys->ioctl(sys, dev, UAPI_GUNYAH_CREATE_VM, 0);
+	bool lends;
+	int ret;
+
+	if (vm == -EINVAL)
+		return check_vendor(sys, dev, failure);
+	if (vm == -ENOTTY)
+		return -ENODEV;
+	if (vm < 0)
+		return gh_fail_request(failure, vm, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"));
+	ret = check_dialect(sys, vm, failure);
+	lends = has_request(sys, vm, UAPI_GUNYAH_LEND_USER_MEM);
+	(void)sys->close(sys, vm);
+	if (ret < 0)
+		return ret;
+	*ret_caps = (struct gh_caps){
+		.features = GH_FEATURE_SHARE | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
+			    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB |
+			    (lends ? (uint64_t)GH_FEATURE_LEND : 0),
+		.dialect = lends ? "android14-6.1" : "as posted in v9 to v14",
+		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
+		.max_regions = 256,
+		.max_lines = 988,
+		.gpa_bits = 40,
+		.gpa_align = 4096,
+		.read_only_memory = true,
+		.misses_early_signal = true,
+		.removes_by_address = true,
+		.answer_is_fragile = true,
+		.eager_vcpus = true,
+		.needs_dtb = true,
+	};
+	return 0;
+}
+
+/* --- VM ----------------------------------------------------------------------------------------------------------- */
+
+static int gunyah_vm_create(struct gh_bvm *vm)
+{
+	struct gh_gunyah_tree *tree = calloc(1, sizeof(*tree));
+	int fd;
+
+	if (tree == NULL)
+		return -ENOMEM;
+	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_VM, 0);
+	if (fd < 0) {
+		free(tree);
+		return gh_fail_request(vm->failure, fd, "create a VM", REQUEST("GH_CREATE_VM", "0x4700"));
+	}
+	vm->fd = fd;
+	vm->priv = tree;
+	return 0;
+}
+
+static void gunyah_vm_destroy(struct gh_bvm *vm)
+{
+	gh_gunyah_tree_free(vm->priv);
+	free(vm->priv);
+	(void)vm->sys->close(vm->sys, vm->fd);
+}
+
+static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
+{
+	struct rlimit limit = { 0 };
+
+	if (error == -ENOMEM && vm->sys->getrlimit(vm->sys, RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		return gh_fail(
+			vm->failure, error, "map memory", request,
+			"Raise the limit (ulimit -l, setrlimit), or use several regions of 64 to 256 MiB.",
+			"The kernel locks all of the region, %llu KiB; this process may lock %llu KiB (RLIMIT_MEMLOCK).",
+			(unsigned long long)region->length / 1024, (unsigned long long)limit.rlim_cur / 1024);
+	if (error == -EFAULT)
+		return gh_fail(
+			vm->failure, error, "map memory", request,
+			"Map all of it, readable, and writable if the guest may write.",
+			"The kernel cannot pin the pages at %p: not mapped, without the access, or beyond a file's end.",
+			(void *)region->host);
+	if (error == -EPERM)
+		return gh_fail(vm->failure, error, "map memory", request, "Map memory in the process that opened the VM.",
+			       "The VM belongs to another process.");
+	return gh_fail_request(vm->failure, error, "map memory", request);
+}
+
+static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
+{
+	bool lend = region->state == GH_REGION_TO_LEND;
+	struct uapi_gunyah_region arg = {
+		.label = region->id,
+		.flags = region->prot, /* the same bits, asserted below */
+		.gpa = region->gpa,
+		.size = region->length,
+		.host = (uintptr_t)region->host,
+	};
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
+				(uintptr_t)&arg);
+
+	if (ret < 0)
+		return explain_map(vm, region, ret,
+				   lend ? REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")
+					: REQUEST("GH_VM_SET_USER_MEM_REGION", "0x40204701"));
+	return 0;
+}
+
+static_assert(GH_MEMORY_READ == UAPI_GUNYAH_MEM_READ && GH_MEMORY_WRITE == UAPI_GUNYAH_MEM_WRITE &&
+		      GH_MEMORY_EXEC == UAPI_GUNYAH_MEM_EXEC,
+	      "permissions");
+
+/* Nobody can set registers: the guest begins where the region with the devicetree does, with its address in x0. */
+static int check_registers(const struct gh_bvm *vm)
+{
+	const struct gh_region *region = gh_region_find(vm, vm->dtb_gpa, vm->dtb_size);
+	const uint64_t known = UINT64_C(1) << GH_REG_PC | UINT64_C(1) << GH_REG_X0;
+
+	if ((vm->registers_set & ~known) != 0)
+		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
+			       "Load a stub that sets them at the start of the region with the devicetree.",
+			       "This Gunyah sets PC and x0 of the boot vCPU, and lets nobody set others.");
+	if ((vm->registers_set >> GH_REG_PC & 1) != 0 && vm->registers[GH_REG_PC] != region->gpa)
+		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
+			       "Place the guest's first instruction there.",
+			       "This Gunyah begins at 0x%llx, the start of the region with the devicetree, not at 0x%llx.",
+			       (unsigned long long)region->gpa, (unsigned long long)vm->registers[GH_REG_PC]);
+	if ((vm->registers_set >> GH_REG_X0 & 1) != 0 && vm->registers[GH_REG_X0] != vm->dtb_gpa)
+		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL, "Use the devicetree's address.",
+			       "This Gunyah gives the guest the devicetree's address, 0x%llx, in x0.",
+			       (unsigned long long)vm->dtb_gpa);
+	return 0;
+}
+
+static int gunyah_vm_check(struct gh_bvm *vm)
+{
+	int ret = check_registers(vm);
+
+	if (ret < 0)
+		return ret;
+	gh_gunyah_tree_free(vm->priv); /* of an earlier check */
+	return gh_gunyah_tree_read(vm, vm->priv);
+}
+
+static int gunyah_vm_set_dtb(struct gh_bvm *vm)
+{
+	struct uapi_gunyah_range arg = { .gpa = vm->dtb_gpa, .size = vm->dtb_size };
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_DTB, (uintptr_t)&arg);
+
+	return ret < 0 ? gh_fail_request(vm->failure, ret, "start the VM", REQUEST("GH_VM_SET_DTB_CONFIG", "0x40104702"))
+		       : 0;
+}
+
+/* What the resource manager's refusals mean; only the kernel's log says which it was. */
+static int explain_start(const struct gh_bvm *vm, int error)
+{
+	const char *cause = "The resource manager or the kernel refused the VM.";
+	const char *remedy = "Look for \"RM rejected message\" in the kernel's log.";
+
+	switch (error) {
+	case -ENODEV:
+		cause = "The resource manager refused the VM: shared main memory where only lent memory is allowed "
+			"(products), more "
+			"cpus than the machine has, or no resources left (VM ids).";
+		remedy = "Lend the region with the devicetree (GH_MEMORY_LEND); look for \"RM rejected message\" in the "
+			 "kernel's log.";
+		break;
+	case -EINVAL:
+		cause = "The resource manager refused the devicetree or the memory.";
+		remedy = "Compare the tree with section 2.3 of the Gunyah UAPI document; look for \"RM rejected message\" "
+			 "in the "
+			 "kernel's log.";
+		break;
+	case -ENOMEM:
+		cause = "The kernel or the hypervisor is out of memory, or this process may not lock more "
+			"(RLIMIT_MEMLOCK).";
+		remedy = "Raise the limit, use smaller regions, or restart the machine if VMs before this one leaked "
+			 "memory.";
+		break;
+	case -EPERM:
+		cause = "The resource manager does not allow this kind of VM here.";
+		break;
+	default:
+		break;
+	}
+	return gh_fail(vm->failure, error, "start the VM", REQUEST("GH_VM_START", "0x4703"), remedy, "%s", cause);
+}
+
+static int gunyah_vm_start(struct gh_bvm *vm)
+{
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
+
+	return ret < 0 ? explain_start(vm, ret) : 0;
+}
+
+/* --- functions ---------------------------------------------------------------------------------------------------- */
+
+static int change_function(struct gh_bvm *vm, bool add, uint32_t type, const void *arg, uint32_t size)
+{
+	struct uapi_gunyah_fn fn = { .type = type, .arg_size = size, .arg = (uintptr_t)arg };
+
+	return vm->sys->ioctl(vm->sys, vm->fd, add ? UAPI_GUNYAH_ADD_FUNCTION : UAPI_GUNYAH_REMOVE_FUNCTION,
+			      (uintptr_t)&fn);
+}
+
+/* The kernel would take it, drop every interrupt, and break when it goes (section 10.2). */
+static int gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec)
+{
+	if (gh_gunyah_tree_has_bell(vm->priv, spec->line))
+		return 0;
+	return gh_fail(vm->failure, -EINVAL, "connect an eventfd to a line", NULL,
+		       "Add a \"doorbell\" vdevice with this label to the devicetree.",
+		       "The devicetree has no doorbell with the label %u.", spec->line);
+}
+
+static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
+{
+	struct uapi_gunyah_fn_irqfd arg = {
+		.fd = (uint32_t)spec->fd,
+		.label = spec->line,
+		.flags = spec->level ? UAPI_GUNYAH_IRQFD_LEVEL : 0,
+	};
+	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
+	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
+					 REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
+		       : 0;
+}
+
+static int gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)
+{
+	struct uapi_gunyah_fn_ioeventfd arg = {
+		.datamatch = spec->value,
+		.gpa = spec->gpa,
+		.width = spec->width,
+		.fd = spec->fd,
+		.flags = spec->datamatch ? UAPI_GUNYAH_IOEVENTFD_DATAMATCH : 0,
+	};
+	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IOEVENTFD, &arg, sizeof(arg));
+
+	return ret < 0 ? gh_fail_request(vm->failure, ret, "add a doorbell",
+					 REQUEST("GH_VM_ADD_FUNCTION ioeventfd", "0x40104704"))
+		       : 0;
+}
+
+/* --- vCPU --------------------------------------------------------------------------------------------------------- */
+
+static int map_run_page(struct gh_bvcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->vm->sys;
+	int size = sys->ioctl(sys, vcpu->fd, UAPI_GUNYAH_MMAP_SIZE, 0);
+
+	if (size < 0)
+		return gh_fail_request(vcpu->vm->failure, size, "create a vCPU", REQUEST("GH_VCPU_MMAP_SIZE", "0x4706"));
+	if ((size_t)size < sizeof(struct uapi_gunyah_run))
+		return gh_fail_request(vcpu->vm->failure, -EPROTO, "create a vCPU", REQUEST("GH_VCPU_MMAP_SIZE", "0x4706"));
+	/* Exactly this much: the kernel breaks on a touch of a second page (section 10.2). */
+	vcpu->run_size = (size_t)size;
+	return sys->mmap(sys, NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, &vcpu->run);
+}
+
+static void remove_vcpu(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
+
+	/* Before the VM goes: a vCPU that the devicetree lacks would break the kernel then (section 10.2). */
+	if (!vcpu->vm->forked)
+		(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
+	(void)vcpu->vm->sys->close(vcpu->vm->sys, vcpu->fd);
+	vcpu->fd = -1;
+}
+
+static int gunyah_vcpu_create(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
+	const struct gh_gunyah_tree *tree = vcpu->vm->priv;
+	int ret;
+
+	if (vcpu->id >= tree->n_cpus)
+		return gh_fail(vcpu->vm->failure, -EINVAL, "create a vCPU", NULL, "Add a cpu node for each vCPU.",
+			       "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
+			       tree->n_cpus);
+	ret = change_function(vcpu->vm, true, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
+	if (ret < 0)
+		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU",
+				       REQUEST("GH_VM_ADD_FUNCTION vcpu", "0x40104704"));
+	vcpu->fd = ret;
+	ret = map_run_page(vcpu);
+	if (ret < 0) {
+		remove_vcpu(vcpu);
+		return ret;
+	}
+	vcpu->immediate_exit = &((struct uapi_gunyah_run *)vcpu->run)->immediate_exit;
+	return 0;
+}
+
+static void gunyah_vcpu_destroy(struct gh_bvcpu *vcpu)
+{
+	(void)vcpu->vm->sys->munmap(vcpu->vm->sys, vcpu->run, vcpu->run_size);
+	remove_vcpu(vcpu);
+}
+
+static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+{
+	struct uapi_gunyah_run *page = vcpu->run;
+	volatile uint32_t *reason = &page->exit_reason;
+	struct uapi_gunyah_run copy;
+	int ret;
+
+	/* H2: whatever stands here afterwards is new, even after EINTR. */
+	*reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	ret = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
+	if (ret > 0)
+		return -EPROTO;
+	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))
+		return ret;
+	memcpy(&copy, page, sizeof(copy));
+	ret = gh_gunyah_decode(&copy, exit);
+	return ret < 0 ? gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GH_VCPU_RUN", "0x4705"),
+				 "Report it to the kernel's authors; the vCPU cannot go on.",
+				 "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
+				 copy.exit_reason, (unsigned long long)copy.u.mmio.gpa, copy.u.mmio.width)
+		       : 0;
+}
+
+/* `data` alone: the kernel keeps its own copy of address and width (H4). Byte order is the guest's, little-endian. */
+static void gunyah_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
+{
+	struct uapi_gunyah_run *page = vcpu->run;
+
+	for (uint32_t i = 0; i < width; i++)
+		page->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	page->u.mmio.resume_action = 0;
+}
+
+const struct gh_backend gh_backend_gunyah = {
+	.name = "gunyah",
+	.device = UAPI_GUNYAH_DEVICE,
+	.probe = gunyah_probe,
+	.vm_create = gunyah_vm_create,
+	.vm_destroy = gunyah_vm_destroy,
+	.vm_map = gunyah_vm_map,
+	.vm_check = gunyah_vm_check,
+	.vm_set_dtb = gunyah_vm_set_dtb,
+	.vm_start = gunyah_vm_start,
+	.vcpu_create = gunyah_vcpu_create,
+	.vcpu_destroy = gunyah_vcpu_destroy,
+	.vcpu_run = gunyah_vcpu_run,
+	.vcpu_answer = gunyah_vcpu_answer,
+	.irqfd_check = gunyah_irqfd_check,
+	.irqfd = gunyah_irqfd,
+	.ioevent = gunyah_ioevent,
+};

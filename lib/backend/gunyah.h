@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the Gunyah backend's files share. */
+#ifndef GH_BACKEND_GUNYAH_H
+#define GH_BACKEND_GUNYAH_H
+
+#include "../backend.h"
+#include "../uapi/gunyah.h"
+
+/* What the run page says, checked. *page is a copy: the kernel may write to the page at any time. */
+int gh_gunyah_decode(const struct uapi_gunyah_run *page, struct gh_exit *exit);
+
+/* What the backend remembers of the devicetree, read before the start: what the resource manager will make of it. */
+struct gh_gunyah_tree {
+	uint32_t n_cpus;
+	uint32_t n_labels;
+	uint32_t *labels; /* of doorbells */
+};
+
+/*
+ * Reads the devicetree in guest memory, and refuses what the resource manager would refuse, drop or misplace, with a
+ * reason. The tree is hostile until checked. Allocates ret_tree->labels.
+ */
+int gh_gunyah_tree_read(const struct gh_bvm *vm, struct gh_gunyah_tree *ret_tree);
+void gh_gunyah_tree_free(struct gh_gunyah_tree *tree);
+bool gh_gunyah_tree_has_bell(const struct gh_gunyah_tree *tree, uint32_t label);
+
+#endif

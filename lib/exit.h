@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Filling in an exit from what a kernel said, with everything checked. Pure functions: no state, no system call. */
+#ifndef GH_LIB_EXIT_H
+#define GH_LIB_EXIT_H
+
+#include <gh/exit.h>
+
+#include <stdbool.h>
+
+/* The low `width` bytes, for a width of 1, 2, 4 or 8. */
+uint64_t gh_value_mask(uint32_t width);
+bool gh_width_valid(uint64_t width);
+
+/*
+ * A load or store. `data` is what the kernel's page holds, little-endian; bytes from `width` on are stale and ignored.
+ * -EPROTO for a width that no guest can have made, or an access that wraps around the address space.
+ */
+int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8]);
+void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type);
+/* `count` words of `data`, clamped to what the exit has room for. */
+void gh_exit_set_event(struct gh_exit *exit, uint32_t type, uint32_t count, const uint64_t *data);
+void gh_exit_set_kind(struct gh_exit *exit, uint32_t kind, uint32_t raw_reason);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Kicks: a latched word per vCPU, and a signal that only wakes its thread.
+ *
+ *     kicker                                  vCPU's thread
+ *     senders += 1                            where = INSIDE (or FRAGILE)
+ *     kicked |= bit; was it 0,                kicked?  ->  do not enter
+ *       and is where INSIDE?  ->  tgkill      RUN
+ *     senders -= 1                            where = OUT
+ *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
+ *
+ * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler takes a system
+ * call that has not been made back (lib/arch), so a signal in the window after the last check still ends the call. When the
+ * runner has left, no signal of a kick is under way any more: none can hit a later entry or the VMM's own system calls.
+ *
+ * FRAGILE is a Gunyah entry that carries a load's answer. H1: a signal before the guest runs would destroy the value, so
+ * the kicker leaves the signal to courier.c, which waits until the guest has run or sleeps.
+ */
+#include "internal.h"
+
+#include "arch/enter.h"
+
+#include <errno.h>
+#include <sched.h>
+
+/* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
+static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
+
+/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
+static _Thread_local struct {
+	int pid; /* a forked child's copy of this is not true there */
+	int tid;
+	int signal; /* unblocked */
+} self __attribute__((tls_model("initial-exec")));
+
+static void on_kick(int signal, siginfo_t *info, void *context)
+{
+	struct gh_vcpu *vcpu = current;
+
+	(void)signal;
+	(void)info;
+	if (vcpu == NULL || gh_arch_rewind(context) || GH_ARCH_ENTER)
+		return;
+	/* Without code to take the call back, the kernel must notice. Not while an answer is out (H1): courier.c asks again. */
+	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
+		*vcpu->b.immediate_exit = 1;
+}
+
+int gh_kick_claim(struct gh_vm *vm)
+{
+	struct gh_sys *sys = vm->b.sys;
+	struct sigaction old;
+	struct sigaction action = { .sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	int ret = sys->sigaction(sys, vm->kick_signal, NULL, &old);
+
+	if (ret < 0)
+		return gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction");
+	if ((old.sa_flags & SA_SIGINFO) != 0 && old.sa_sigaction == on_kick)
+		return 0;
+	if ((old.sa_flags & SA_SIGINFO) != 0 || old.sa_handler != SIG_DFL)
+		return gh_fail(&vm->failure, -EBUSY, "claim the kick signal", NULL,
+			       "Choose a free real-time signal in gh_vm_options::kick_signal.",
+			       "Somebody else in this process handles signal %d.", vm->kick_signal);
+	(void)sigemptyset(&action.sa_mask);
+	/* H2, SA_RESTART: the kernel would run again by itself and take stale data for the completion. */
+	ret = sys->sigaction(sys, vm->kick_signal, &action, NULL);
+	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
+}
+
+/* A thread that blocks the signal could not be woken. */
+static int prepare_thread(const struct gh_vm *vm)
+{
+	struct gh_sys *sys = vm->b.sys;
+	sigset_t set;
+	int ret;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, vm->kick_signal);
+	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
+	if (ret < 0)
+		return ret;
+	self.pid = vm->pid;
+	self.tid = sys->gettid(sys);
+	self.signal = vm->kick_signal;
+	return 0;
+}
+
+int gh_kick_thread(struct gh_vcpu *vcpu)
+{
+	const struct gh_vm *vm = vcpu->vm;
+
+	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+		int ret = prepare_thread(vm);
+
+		if (ret < 0)
+			return ret;
+	}
+	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
+		atomic_store(&vcpu->tid, self.tid);
+	return 0;
+}
+
+bool gh_kick_pending(struct gh_vcpu *vcpu)
+{
+	return atomic_load(&vcpu->kicked) != 0;
+}
+
+bool gh_kick_take(struct gh_vcpu *vcpu)
+{
+	return gh_kick_pending(vcpu) && (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
+}
+
+void gh_kick_take_nudge(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_pending(vcpu))
+		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
+}
+
+static void await_senders(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	while (atomic_load(&vcpu->senders) != 0)
+		(void)sched_yield();
+	/* A signal that has been sent is taken in at the end of a system call at the latest. */
+	(void)sys->gettid(sys);
+}
+
+void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
+{
+	atomic_store(&vcpu->where, GH_OUT);
+	current = outer;
+	if (gh_kick_pending(vcpu))
+		await_senders(vcpu);
+	/* H3: the byte is sticky. The handler leaves it alone from here on. */
+	if (*vcpu->b.immediate_exit != 0)
+		*vcpu->b.immediate_exit = 0;
+}
+
+bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
+{
+	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
+
+	*ret_outer = current;
+	current = vcpu;
+	if (fragile)
+		(void)atomic_fetch_add_explicit(&vcpu->entries, 1, memory_order_relaxed);
+	atomic_store(&vcpu->where, fragile ? GH_FRAGILE : GH_INSIDE);
+	if (!gh_kick_pending(vcpu))
+		return true;
+	gh_kick_leave(vcpu, *ret_outer);
+	return false;
+}
+
+void gh_kick_send(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
+}
+
+void gh_kick_wake(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	const uint64_t one = 1;
+
+	if (atomic_load(&vcpu->where) == GH_WAITING)
+		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
+}
+
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
+	uint64_t wakes;
+
+	atomic_store(&vcpu->where, GH_WAITING);
+	while (!gh_kick_pending(vcpu) && still(vcpu))
+		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+	atomic_store(&vcpu->where, GH_OUT);
+}
+
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	(void)atomic_fetch_add(&vcpu->senders, 1);
+	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
+		switch (atomic_load(&vcpu->where)) {
+		case GH_INSIDE:
+			gh_kick_send(vcpu);
+			break;
+		case GH_FRAGILE:
+			gh_courier_call(vcpu->vm);
+			break;
+		case GH_WAITING:
+			gh_kick_wake(vcpu);
+			break;
+		default:
+			break;
+		}
+	}
+	(void)atomic_fetch_sub(&vcpu->senders, 1);
+}
+
+int gh_vcpu_kick(struct gh_vcpu *vcpu)
+{
+	if (vcpu == NULL)
+		return -EINVAL;
+	gh_kick(vcpu, GH_KICK);
+	return 0;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Guest memory: regions are checked here before a kernel sees them. */
+#include "internal.h"
+#include "opts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define STEP "map memory"
+
+/* Huge pages, and GenieZone's demand paging in blocks, want host and guest addresses alike at this alignment. */
+#define HOST_ALIGN ((size_t)2 << 20)
+
+#define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND)
+
+/* --- checks ------------------------------------------------------------------------------------------------------- */
+
+static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	const struct gh_caps *caps = &vm->b.caps;
+
+	if ((memory->flags & ~(uint32_t)ALL_FLAGS) != 0 || memory->reserved != 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "An unknown flag or a reserved field is set.");
+	if ((memory->flags & GH_MEMORY_READ) == 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "The guest must at least be able to read.");
+	if ((memory->flags & GH_MEMORY_LEND) != 0 && (caps->features & GH_FEATURE_LEND) == 0)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Share the memory instead.",
+			       "This hypervisor cannot lend memory.");
+	if ((memory->flags & GH_MEMORY_WRITE) == 0 && !caps->read_only_memory)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Allow the guest to write.",
+			       "This hypervisor has no read-only memory: the guest could write all the same.");
+	return 0;
+}
+
+static int check_range(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	const struct gh_bvm *b = &vm->b;
+
+	if (memory->length == 0 || memory->length % b->page_size != 0 || memory->gpa % b->page_size != 0 ||
+	    (uintptr_t)memory->host % b->page_size != 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
+					"Addresses and length must be multiples of the page size, and the length not 0.");
+	if (memory->gpa % b->caps.gpa_align != 0)
+		return gh_fail(&vm->failure, -EINVAL, STEP, NULL, "Move the region to a multiple of that.",
+			       "This hypervisor needs guest addresses of regions at multiples of 0x%llx bytes.",
+			       (unsigned long long)b->caps.gpa_align);
+	if (memory->length > UINT64_MAX - memory->gpa ||
+	    (b->caps.gpa_bits < 64 && memory->gpa + memory->length > UINT64_C(1) << b->caps.gpa_bits))
+		return gh_fail(&vm->failure, -ERANGE, STEP, NULL, "Choose a lower address or a shorter region.",
+			       "The region ends beyond the guest's address space of %u bits.", b->caps.gpa_bits);
+	if (memory->length > SIZE_MAX / 2 || (uintptr_t)memory->host > UINTPTR_MAX - memory->length)
+		return gh_fail_argument(&vm->failure, -ERANGE, STEP, "The region is too large for this process.");
+	return 0;
+}
+
+static int check_place(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		const struct gh_region *other = vm->regions[i];
+
+		if (memory->gpa < other->gpa + other->length && other->gpa < memory->gpa + memory->length)
+			return gh_fail(&vm->failure, -EEXIST, STEP, NULL, "Choose an address that is free.",
+				       "The region overlaps region %u at 0x%llx, 0x%llx bytes.", other->id,
+				       (unsigned long long)other->gpa, (unsigned long long)other->length);
+	}
+	if (vm->b.n_regions >= vm->b.caps.max_regions)
+		return gh_fail(&vm->failure, -ENOSPC, STEP, NULL, "Use fewer and larger regions.",
+			       "The kernel has room for %u regions.", vm->b.caps.max_regions);
+	return 0;
+}
+
+static int check(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	int ret;
+
+	if (atomic_load(&vm->state) != GH_VM_OPEN)
+		return gh_fail_state(&vm->failure, STEP, "The VM has been started.");
+	ret = check_flags(vm, memory);
+	if (ret == 0)
+		ret = check_range(vm, memory);
+	return ret < 0 ? ret : check_place(vm, memory);
+}
+
+/* --- mappings ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A shared mapping inside a larger inaccessible one: aligned, and with guards on both sides. GenieZone compares the region
+ * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9).
+ */
+static int map_own(struct gh_vm *vm, size_t length, struct gh_mapping *ret_mapping, uint8_t **ret_host)
+{
+	struct gh_sys *sys = vm->b.sys;
+	size_t total = length + HOST_ALIGN + 2 * (size_t)vm->b.page_size;
+	uintptr_t start;
+	void *outer;
+	void *inner;
+	int ret = sys->mmap(sys, NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, &outer);
+
+	if (ret < 0)
+		return ret;
+	start = ((uintptr_t)outer + vm->b.page_size + HOST_ALIGN - 1) & ~(uintptr_t)(HOST_ALIGN - 1);
+	ret = sys->mmap(sys, (void *)start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+			&inner);
+	if (ret < 0) {
+		(void)sys->munmap(sys, outer, total);
+		return ret;
+	}
+	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total };
+	*ret_host = inner;
+	return 0;
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------------- */
+
+static int grow(struct gh_vm *vm)
+{
+	size_t count = (size_t)vm->b.n_regions + 1;
+	struct gh_region **regions = realloc(vm->regions, count * sizeof(struct gh_region *));
+	struct gh_mapping *mappings;
+
+	if (regions == NULL)
+		return -ENOMEM;
+	vm->regions = regions;
+	vm->b.regions = regions;
+	mappings = realloc(vm->mappings, count * sizeof(*mappings));
+	if (mappings == NULL)
+		return -ENOMEM;
+	vm->mappings = mappings;
+	return 0;
+}
+
+static struct gh_region *region_new(const struct gh_vm *vm, const struct gh_memory *memory)
+{
+	struct gh_region *region = calloc(1, sizeof(*region));
+
+	if (region == NULL)
+		return NULL;
+	region->id = vm->b.n_regions;
+	region->prot = memory->flags & GH_MEMORY_RWX;
+	region->state = (memory->flags & GH_MEMORY_LEND) != 0 ? GH_REGION_TO_LEND : GH_REGION_SHARED;
+	region->gpa = memory->gpa;
+	region->length = memory->length;
+	region->host = memory->host;
+	return region;
+}
+
+static int hand_over(struct gh_vm *vm, const struct gh_region *region)
+{
+	int ret;
+
+	vm->failure.error = 0;
+	ret = vm->b.ops->vm_map(&vm->b, region);
+	if (ret < 0 && vm->failure.error == 0)
+		(void)gh_fail_request(&vm->failure, ret, STEP, "");
+	return ret;
+}
+
+/* Under the lock. */
+static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id)
+{
+	struct gh_mapping mapping = { 0 };
+	struct gh_region *region;
+	int ret = check(vm, memory);
+
+	if (ret < 0)
+		return ret;
+	region = region_new(vm, memory);
+	if (region == NULL || grow(vm) < 0) {
+		free(region);
+		return gh_fail_memory(&vm->failure, STEP);
+	}
+	if (memory->host == NULL) {
+		ret = map_own(vm, (size_t)memory->length, &mapping, &region->host);
+		if (ret < 0) {
+			(void)gh_fail_request(&vm->failure, ret, STEP, "mmap");
+			goto err_region;
+		}
+	}
+	ret = hand_over(vm, region);
+	if (ret < 0)
+		goto err_mapping;
+	vm->regions[vm->b.n_regions] = region;
+	vm->mappings[vm->b.n_regions] = mapping;
+	vm->b.n_regions++;
+	if (ret_id != NULL)
+		*ret_id = region->id;
+	return 0;
+err_mapping:
+	if (mapping.address != NULL)
+		(void)vm->b.sys->munmap(vm->b.sys, mapping.address, mapping.length);
+err_region:
+	free(region);
+	return ret;
+}
+
+int gh_vm_map(struct gh_vm *vm, const struct gh_memory *callers, uint32_t *ret_id)
+{
+	struct gh_memory memory = GH_MEMORY_INIT;
+	int ret;
+
+	if (vm == NULL || callers == NULL || gh_opts_copy(&memory, sizeof(memory), sizeof(memory), callers) < 0)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = map(vm, &memory, ret_id);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+void gh_regions_lent(struct gh_vm *vm)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++)
+		if (vm->regions[i]->state == GH_REGION_TO_LEND)
+			vm->regions[i]->state = GH_REGION_LENT;
+}
+
+void gh_regions_free(struct gh_vm *vm)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		if (vm->mappings[i].address != NULL)
+			(void)vm->b.sys->munmap(vm->b.sys, vm->mappings[i].address, vm->mappings[i].length);
+		free(vm->regions[i]);
+	}
+	free(vm->mappings);
+	free(vm->regions);
+}
+
+/* --- access ------------------------------------------------------------------------------------------------------- */
+
+const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
+		    length <= region->length - (gpa - region->gpa))
+			return region;
+	}
+	return NULL;
+}
+
+/* The region that `gpa` is in, if the host may touch it, and how much of it follows. */
+static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	const struct gh_region *region = gh_region_find(vm, gpa, 1);
+
+	if (region == NULL || region->state == GH_REGION_LENT)
+		return NULL;
+	*ret_left = region->length - (gpa - region->gpa);
+	return region->host + (gpa - region->gpa);
+}
+
+int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
+{
+	uint64_t left = 0;
+	uint8_t *host;
+
+	if (vm == NULL || ret_host == NULL)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	host = find_host(&vm->b, gpa, &left);
+	if (host != NULL && length <= left)
+		*ret_host = host;
+	(void)pthread_mutex_unlock(&vm->lock);
+	return host != NULL && length <= left ? 0 : -EFAULT;
+}
+
+/* All of it, before a byte is moved. */
+static bool is_accessible(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+{
+	while (length > 0) {
+		uint64_t left;
+
+		if (find_host(vm, gpa, &left) == NULL)
+			return false;
+		if (left >= length)
+			return true;
+		length -= left;
+		gpa += left;
+	}
+	return true;
+}
+
+static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
+{
+	int ret = -EFAULT;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	if (is_accessible(&vm->b, gpa, length)) {
+		for (size_t done = 0; done < length;) {
+			uint64_t left;
+			uint8_t *host = find_host(&vm->b, gpa + done, &left);
+			size_t part = left < length - done ? (size_t)left : length - done;
+
+			memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
+			done += part;
+		}
+		ret = 0;
+	}
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t length)
+{
+	if (vm == NULL || buffer == NULL)
+		return -EINVAL;
+	return transfer(vm, gpa, buffer, NULL, length);
+}
+
+int gh_vm_write(struct gh_vm *vm, uint64_t gpa, const void *buffer, size_t length)
+{
+	if (vm == NULL || buffer == NULL)
+		return -EINVAL;
+	return transfer(vm, gpa, NULL, buffer, length);
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The `kvm` engine: real arm64 guests below a simulated device, through libgh's own KVM backend.
+ *
+ * It calls the backend's vtable, not the public API: the core's kicks and the process-wide handler behind them belong to the
+ * VMM above the simulated kernel. Always the real kernel's table and the real /dev/kvm, whatever GH_DEVICE says.
+ *
+ * Signals: run() comes with all of them blocked. KVM_SET_SIGNAL_MASK opens, for the time that the kernel runs the guest and
+ * without a gap on either side, those that the VMM would receive and the engine's own; both end the run and stay pending,
+ * because they are blocked again before any handler could run.
+ */
+#include "sim.h"
+
+#include "../backend/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Sent to a thread inside run() and taken back before run() returns; nobody ever handles it. */
+#define WAKE_SIGNAL (SIGRTMIN + 7)
+
+#define REGISTERS (SIM_REG_PSTATE + 1)
+
+/* The engine's way of ending a run is its signal. */
+static const uint32_t never;
+
+struct kvm_vcpu {
+	struct gh_bvcpu b;
+	struct kvm_vcpu *next;
+	uint64_t registers[REGISTERS]; /* set before the start */
+	bool is_set[REGISTERS];
+	sigset_t blocked; /* what the kernel was told */
+	bool has_blocked;
+	pthread_mutex_t lock; /* of the fields below */
+	pthread_t thread;     /* that is inside run() */
+	bool inside;
+	bool woken;     /* by wake(), and not yet reported */
+	bool signalled; /* a wake signal is on its way to the thread, or there */
+};
+
+struct kvm_vm {
+	struct gh_bvm b;
+	struct gh_failure failure;
+	struct kvm_vcpu *vcpus;
+	bool has_gic;
+	pthread_mutex_t lock; /* of the fields below */
+	bool started;
+	bool levels[GH_KVM_LINES]; /* raised before the start */
+	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
+};
+
+/* --- the VM --------------------------------------------------------------------------------------------------------- */
+
+static int open_kvm(struct kvm_vm *vm, const struct sim_engine_options *options)
+{
+	struct gh_sys *sys = gh_sys_kernel();
+	struct gh_caps *caps = &vm->b.caps;
+	int ret;
+
+	vm->b.sys = sys;
+	vm->b.ops = &gh_backend_kvm;
+	vm->b.fd = -1;
+	vm->b.failure = &vm->failure;
+	vm->b.page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+	vm->b.dev = sys->open(sys, gh_backend_kvm.device, O_RDWR);
+	if (vm->b.dev < 0)
+		return vm->b.dev == -EMFILE || vm->b.dev == -ENFILE ? vm->b.dev : -ENODEV;
+	ret = gh_backend_kvm.probe(sys, vm->b.dev, caps, &vm->failure);
+	if (ret < 0)
+		return ret;
+	if (options->gpa_bits != 0 && options->gpa_bits < caps->gpa_bits)
+		caps->gpa_bits = options->gpa_bits;
+	return gh_backend_kvm.vm_create(&vm->b);
+}
+
+static void vcpu_free(struct kvm_vcpu *vcpu)
+{
+	gh_backend_kvm.vcpu_destroy(&vcpu->b);
+	(void)pthread_mutex_destroy(&vcpu->lock);
+	free(vcpu);
+}
+
+static void kvm_vm_free(void *data)
+{
+	struct kvm_vm *vm = data;
+
+	while (vm->vcpus != NULL) {
+		struct kvm_vcpu *vcpu = vm->vcpus;
+
+		vm->vcpus = vcpu->next;
+		vcpu_free(vcpu);
+	}
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		if (vm->pulses[line] >= 0)
+			(void)vm->b.sys->close(vm->b.sys, vm->pulses[line]);
+	if (vm->b.fd >= 0)
+		gh_backend_kvm.vm_destroy(&vm->b);
+	if (vm->b.dev >= 0)
+		(void)vm->b.sys->close(vm->b.sys, vm->b.dev);
+	(void)pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+static int kvm_vm_new(const struct sim_engine_options *options, void **ret_vm)
+{
+	struct kvm_vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (vm == NULL)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&vm->lock, NULL);
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		vm->pulses[line] = -1;
+	ret = open_kvm(vm, options);
+	if (ret < 0) {
+		kvm_vm_free(vm);
+		return ret;
+	}
+	*ret_vm = vm;
+	return 0;
+}
+
+static int kvm_map(void *data, uint64_t gpa, uint64_t length, void *host, uint32_t protection)
+{
+	struct kvm_vm *vm = data;
+	/* The engine's protection bits are those of gh_memory. */
+	struct gh_region region = { .id = vm->b.n_regions, .prot = protection, .gpa = gpa, .length = length, .host = host };
+	int ret = gh_backend_kvm.vm_map(&vm->b, &region);
+
+	if (ret == 0)
+		vm->b.n_regions++;
+	return ret;
+}
+
+static int kvm_gic(void *data, uint64_t distributor, uint64_t redistributors)
+{
+	struct kvm_vm *vm = data;
+
+	if (vm->started)
+		return -EBUSY;
+	vm->b.gic_distributor = distributor;
+	vm->b.gic_redistributors = redistributors;
+	vm->has_gic = true;
+	return 0;
+}
+
+static int kvm_vcpu_new(void *data, uint32_t index, bool on, void **ret_vcpu)
+{
+	struct kvm_vm *vm = data;
+	struct kvm_vcpu *vcpu;
+
+	/* KVM's backend switches on the first one and no other. */
+	if (on != (index == 0) || index >= vm->b.caps.max_vcpus)
+		return -EINVAL;
+	if (vm->started)
+		return -EBUSY;
+	vcpu = calloc(1, sizeof(*vcpu));
+	if (vcpu == NULL)
+		return -ENOMEM;
+	vcpu->b.vm = &vm->b;
+	vcpu->b.kicked = &never;
+	vcpu->b.id = index;
+	vcpu->b.fd = -1;
+	vcpu->b.failure = &vm->failure;
+	(void)pthread_mutex_init(&vcpu->lock, NULL);
+	vcpu->next = vm->vcpus;
+	vm->vcpus = vcpu;
+	vm->b.n_vcpus++;
+	*ret_vcpu = vcpu;
+	return 0;
+}
+
+static int put_register(struct kvm_vcpu *vcpu, uint32_t reg, uint64_t value)
+{
+	switch (reg) {
+	case SIM_REG_SP:
+		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_SP_EL1, value);
+	case SIM_REG_PC:
+		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_PC, value);
+	case SIM_REG_PSTATE:
+		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_PSTATE, value);
+	default:
+		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_X(reg), value);
+	}
+}
+
+static int kvm_set_register(void *data, enum sim_register reg, uint64_t value)
+{
+	struct kvm_vcpu *vcpu = data;
+
+	if ((unsigned int)reg >= REGISTERS)
+		return -EINVAL;
+	if (vcpu->b.fd >= 0)
+		return put_register(vcpu, reg, value);
+	vcpu->registers[reg] = value;
+	vcpu->is_set[reg] = true;
+	return 0;
+}
+
+/* --- the start ------------------------------------------------------------------------------------------------------ */
+
+static int make_vcpu(struct kvm_vcpu *vcpu)
+{
+	int ret = gh_backend_kvm.vcpu_create(&vcpu->b);
+
+	for (uint32_t reg = 0; ret == 0 && reg < REGISTERS; reg++)
+		if (vcpu->is_set[reg])
+			ret = put_register(vcpu, reg, vcpu->registers[reg]);
+	return ret;
+}
+
+static int make_all(struct kvm_vm *vm)
+{
+	int ret = vm->has_gic ? gh_backend_kvm.vm_irqchip(&vm->b) : 0;
+
+	for (struct kvm_vcpu *vcpu = vm->vcpus; ret == 0 && vcpu != NULL; vcpu = vcpu->next)
+		ret = make_vcpu(vcpu);
+	if (ret == 0 && vm->has_gic)
+		ret = gh_backend_kvm.vm_start(&vm->b);
+	return ret;
+}
+
+/* What KVM wants in its own order comes here: interrupt controller, vCPUs, registers, and lines that are up already. */
+static int kvm_start(void *data)
+{
+	struct kvm_vm *vm = data;
+	int ret = make_all(vm);
+
+	if (ret < 0)
+		return ret;
+	(void)pthread_mutex_lock(&vm->lock);
+	vm->started = true;
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		if (vm->levels[line])
+			(void)gh_kvm_irq_line(&vm->b, line, true);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return 0;
+}
+
+static int kvm_irq(void *data, uint32_t spi, bool level)
+{
+	struct kvm_vm *vm = data;
+	int ret = 0;
+
+	if (spi >= GH_KVM_LINES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	if (!vm->started)
+		vm->levels[spi] = level;
+	else
+		ret = gh_kvm_irq_line(&vm->b, spi, level);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* Under the lock: a level-triggered irqfd of KVM, which lowers the line when the guest acknowledges. */
+static int make_pulse(struct kvm_vm *vm, uint32_t spi)
+{
+	struct gh_irqfd_spec spec = { .line = spi, .level = true };
+	int ret;
+
+	if (vm->pulses[spi] >= 0)
+		return 0;
+	spec.fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (spec.fd < 0)
+		return spec.fd;
+	ret = gh_kvm_irqfd(&vm->b, &spec, true);
+	if (ret < 0)
+		(void)vm->b.sys->close(vm->b.sys, spec.fd);
+	else
+		vm->pulses[spi] = spec.fd;
+	return ret;
+}
+
+static int kvm_pulse(void *data, uint32_t spi)
+{
+	static const uint64_t one = 1;
+	struct kvm_vm *vm = data;
+	int ret;
+
+	if (spi >= GH_KVM_LINES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = vm->started ? make_pulse(vm, spi) : -EBUSY;
+	if (ret == 0 && vm->b.sys->write(vm->b.sys, vm->pulses[spi], &one, sizeof(one)) < 0)
+		ret = -EIO;
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* --- running -------------------------------------------------------------------------------------------------------- */
+
+/* Costs a system call only when the VMM's mask is another one than last time. */
+static int open_signals(struct kvm_vcpu *vcpu, const sigset_t *unblocked)
+{
+	sigset_t blocked;
+	int ret;
+
+	/* The C library touches only as many bytes of a set as the kernel has. */
+	memset(&blocked, 0, sizeof(blocked));
+	(void)sigfillset(&blocked);
+	for (int signal = 1; signal <= SIGRTMAX; signal++)
+		if (signal == WAKE_SIGNAL || sigismember(unblocked, signal) == 1)
+			(void)sigdelset(&blocked, signal);
+	if (vcpu->has_blocked && memcmp(&vcpu->blocked, &blocked, sizeof(blocked)) == 0)
+		return 0;
+	ret = gh_kvm_set_signal_mask(&vcpu->b, &blocked);
+	vcpu->blocked = blocked;
+	vcpu->has_blocked = ret == 0;
+	return ret;
+}
+
+/* From here on wake() sends a signal; before, it only leaves word. */
+static void enter(struct kvm_vcpu *vcpu)
+{
+	(void)pthread_mutex_lock(&vcpu->lock);
+	vcpu->thread = pthread_self();
+	vcpu->inside = true;
+	(void)pthread_mutex_unlock(&vcpu->lock);
+}
+
+static bool take_wake(struct kvm_vcpu *vcpu)
+{
+	bool woken;
+
+	(void)pthread_mutex_lock(&vcpu->lock);
+	woken = vcpu->woken;
+	vcpu->woken = false;
+	(void)pthread_mutex_unlock(&vcpu->lock);
+	return woken;
+}
+
+/* No wake signal is left behind for the VMM. */
+static void leave(struct kvm_vcpu *vcpu)
+{
+	const struct timespec now = { 0, 0 };
+	bool signalled;
+	sigset_t set;
+
+	(void)pthread_mutex_lock(&vcpu->lock);
+	vcpu->inside = false;
+	signalled = vcpu->signalled;
+	vcpu->signalled = false;
+	(void)pthread_mutex_unlock(&vcpu->lock);
+	if (!signalled)
+		return;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, WAKE_SIGNAL);
+	while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
+		;
+}
+
+static void kvm_wake(void *data)
+{
+	struct kvm_vcpu *vcpu = data;
+
+	(void)pthread_mutex_lock(&vcpu->lock);
+	vcpu->woken = true;
+	if (vcpu->inside && !vcpu->signalled) {
+		vcpu->signalled = true;
+		(void)pthread_kill(vcpu->thread, WAKE_SIGNAL);
+	}
+	(void)pthread_mutex_unlock(&vcpu->lock);
+}
+
+static void report_stop(struct kvm_vcpu *vcpu, const struct gh_exit *exit, struct sim_event *event)
+{
+	const struct uapi_kvm_system_event *raw = &((const struct uapi_kvm_run *)vcpu->b.run)->system_event;
+
+	switch (exit->stop.cause) {
+	case GH_STOP_POWER_OFF:
+		event->kind = SIM_EVENT_OFF;
+		break;
+	case GH_STOP_RESET:
+		event->kind = SIM_EVENT_RESET;
+		if (raw->count == 0 || (raw->data[0] & UAPI_KVM_EVENT_RESET2) == 0)
+			break;
+		event->kind = SIM_EVENT_RESET2;
+		/* KVM keeps the arguments to itself, and leaves them where the guest has put them. */
+		(void)gh_kvm_get_register(&vcpu->b, UAPI_KVM_REG_X(1), &event->args[0]);
+		(void)gh_kvm_get_register(&vcpu->b, UAPI_KVM_REG_X(2), &event->args[1]);
+		break;
+	default:
+		event->kind = SIM_EVENT_CRASH;
+		break;
+	}
+}
+
+static void report(struct kvm_vcpu *vcpu, const struct gh_exit *exit, struct sim_event *event)
+{
+	memset(event, 0, sizeof(*event));
+	switch (exit->kind) {
+	case GH_EXIT_MMIO:
+		event->kind = SIM_EVENT_MMIO;
+		event->is_write = exit->mmio.is_store != 0;
+		event->width = exit->mmio.width;
+		event->gpa = exit->mmio.gpa;
+		for (unsigned int i = 0; i < 8; i++)
+			event->data[i] = (uint8_t)(exit->mmio.value >> 8 * i);
+		break;
+	case GH_EXIT_STOPPED:
+		report_stop(vcpu, exit, event);
+		break;
+	default:
+		event->kind = SIM_EVENT_CRASH;
+		break;
+	}
+}
+
+/* Until the guest does something, or somebody wants the thread. */
+static int run_guest(struct kvm_vcpu *vcpu, const sigset_t *unblocked, struct sim_event *ret_event)
+{
+	const struct sim_signals signals = { .unblocked = *unblocked };
+	struct gh_exit exit;
+
+	for (;;) {
+		int ret;
+
+		if (take_wake(vcpu)) {
+			*ret_event = (struct sim_event){ .kind = SIM_EVENT_INTERRUPTED };
+			return 0;
+		}
+		ret = gh_backend_kvm.vcpu_run(&vcpu->b, &exit);
+		if (ret == 0) {
+			report(vcpu, &exit, ret_event);
+			return 0;
+		}
+		if (ret != -EINTR && ret != -EAGAIN)
+			return ret;
+		/* A signal that is ignored, or that another thread has taken meanwhile, ends a run for nothing. */
+		if (sim_signals_pending(&signals)) {
+			*ret_event = (struct sim_event){ .kind = SIM_EVENT_INTERRUPTED };
+			return 0;
+		}
+	}
+}
+
+static int kvm_run(void *data, const sigset_t *unblocked, struct sim_event *ret_event)
+{
+	struct kvm_vcpu *vcpu = data;
+	int ret;
+
+	if (vcpu->b.fd < 0)
+		return -EINVAL;
+	ret = open_signals(vcpu, unblocked);
+	if (ret < 0)
+		return ret;
+	enter(vcpu);
+	ret = run_guest(vcpu, unblocked, ret_event);
+	leave(vcpu);
+	return ret;
+}
+
+static void kvm_answer(void *data, const uint8_t bytes[8], uint32_t width)
+{
+	struct kvm_vcpu *vcpu = data;
+	uint64_t value = 0;
+
+	for (unsigned int i = 0; i < 8; i++)
+		value |= (uint64_t)bytes[i] << 8 * i;
+	gh_backend_kvm.vcpu_answer(&vcpu->b, value, width < 8 ? width : 8);
+}
+
+static void kvm_answer_hypercall(void *data, const uint64_t results[4])
+{
+	struct kvm_vcpu *vcpu = data;
+
+	for (uint32_t i = 0; i < 4; i++)
+		(void)gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_X(i), results[i]);
+}
+
+static void kvm_abort(void *data)
+{
+	struct kvm_vcpu *vcpu = data;
+
+	(void)gh_backend_kvm.vcpu_abort(&vcpu->b);
+}
+
+const struct sim_engine sim_engine_kvm = {
+	.name = "kvm",
+	.vm_new = kvm_vm_new,
+	.vm_free = kvm_vm_free,
+	.map = kvm_map,
+	.gic = kvm_gic,
+	.vcpu_new = kvm_vcpu_new,
+	.set_register = kvm_set_register,
+	.start = kvm_start,
+	.irq = kvm_irq,
+	.pulse = kvm_pulse,
+	.run = kvm_run,
+	.answer = kvm_answer,
+	.answer_hypercall = kvm_answer_hypercall,
+	.abort = kvm_abort,
+	.wake = kvm_wake,
+};

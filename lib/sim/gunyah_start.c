@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * START: the driver hands memory to the resource manager, which reads the tree (VM_INIT), gives out the resources, places
+ * the memory and starts the VM (VM_START); then the engine gets it.
+ *
+ * A step that fails leaves a VM that can only be closed. Before the resources are given out, RUN says ENODEV afterwards;
+ * after that it finds a VM that is not running and reports it as crashed.
+ */
+#include "gunyah.h"
+
+#include <errno.h>
+#include <libfdt.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A tree may be as large as its region; reading more than this of a hostile one helps nobody. */
+#define TREE_MAX ((uint64_t)2 << 20)
+
+/* What one START works on. */
+struct start {
+	struct gunyah_region *region; /* with the tree */
+	uintptr_t host;               /* the tree in it */
+	void *fdt;                    /* a copy */
+	struct rm_memory memory;
+};
+
+/* The kernel looks for a region that has a part of the tree; the resource manager wants all of it to be there. */
+static int find_tree(struct gunyah_vm *vm, struct start *start)
+{
+	struct gunyah_region *region = gunyah_mem_find(vm, vm->dtb.gpa, vm->dtb.size);
+	uint64_t offset;
+
+	if (region == NULL || vm->dtb.gpa < region->gpa)
+		return -EINVAL;
+	offset = vm->dtb.gpa - region->gpa;
+	if (offset >= region->size || vm->dtb.size > region->size - offset)
+		return -EINVAL;
+	start->region = region;
+	start->host = (uintptr_t)region->pin.address + offset;
+	return 0;
+}
+
+/* A copy, so that nothing changes while it is read. */
+static int copy_tree(struct gunyah_vm *vm, struct start *start)
+{
+	struct fdt_header header;
+	uint32_t size;
+
+	if (vm->dtb.size < sizeof(header) || sim_copy_in(&header, start->host, sizeof(header)) < 0)
+		return -EINVAL;
+	size = fdt_totalsize(&header);
+	if (fdt_magic(&header) != FDT_MAGIC || size < sizeof(header) || size > vm->dtb.size || size > TREE_MAX)
+		return -EINVAL;
+	start->fdt = malloc(size);
+	if (start->fdt == NULL)
+		return -ENOMEM;
+	if (sim_copy_in(start->fdt, start->host, size) < 0)
+		return -EINVAL;
+	return gunyah_rm_parse(start->fdt, size, &vm->tree);
+}
+
+/* Sharing and lending: a parcel that the guest may not access in any way is none. */
+static int make_parcels(struct gunyah_vm *vm, struct start *start)
+{
+	struct rm_memory *memory = &start->memory;
+	size_t count = 0;
+
+	for (struct gunyah_region *region = vm->regions; region != NULL; region = region->next)
+		count++;
+	if (count == 0)
+		return -EINVAL;
+	memory->parcels = calloc(count, sizeof(*memory->parcels));
+	if (memory->parcels == NULL)
+		return -ENOMEM;
+	memory->production = sim_machine_policy(vm->sim) == SIM_POLICY_PRODUCTION;
+	for (struct gunyah_region *region = vm->regions; region != NULL; region = region->next) {
+		struct rm_parcel *parcel = &memory->parcels[memory->count++];
+
+		if (region->flags == 0)
+			return -EINVAL;
+		parcel->label = region->label;
+		parcel->flags = region->flags;
+		parcel->lent = region->lent;
+		parcel->size = region->size;
+	}
+	return 0;
+}
+
+static void find_main(struct gunyah_vm *vm, struct start *start)
+{
+	struct gunyah_region *region = vm->regions;
+
+	for (size_t i = 0; region != NULL; region = region->next, i++) {
+		if (region == start->region)
+			start->memory.main = i;
+	}
+}
+
+static int check_firmware(struct gunyah_vm *vm)
+{
+	if (vm->fw.size == 0)
+		return 0;
+	/* This resource manager lets nobody have a firmware of their own. */
+	return gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size) == NULL ? -EINVAL : -EPERM;
+}
+
+/* Everything up to VM_INIT. */
+static int init(struct gunyah_vm *vm, struct start *start)
+{
+	int ret;
+
+	ret = make_parcels(vm, start);
+	if (ret == 0)
+		ret = find_tree(vm, start);
+	if (ret == 0)
+		ret = check_firmware(vm);
+	if (ret == 0)
+		ret = copy_tree(vm, start);
+	if (ret == 0)
+		find_main(vm, start);
+	return ret;
+}
+
+static void give_resources(struct gunyah_vm *vm)
+{
+	vm->has_resources = true;
+	for (struct gunyah_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
+		gunyah_vcpu_populate(vcpu);
+	for (struct gunyah_irqfd *irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next)
+		gunyah_irqfd_populate(irqfd);
+}
+
+static int engine_map(struct gunyah_vm *vm, const struct start *start)
+{
+	const struct gunyah_region *region = vm->regions;
+	int ret = 0;
+
+	/* Regions and parcels are in the same order. */
+	for (size_t i = 0; i < start->memory.count && ret == 0; i++, region = region->next) {
+		const struct rm_parcel *parcel = &start->memory.parcels[i];
+
+		ret = vm->engine->map(vm->engine_vm, parcel->gpa, parcel->size, region->pin.address, parcel->flags);
+	}
+	return ret;
+}
+
+static int engine_vcpus(struct gunyah_vm *vm)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < vm->tree.cpus && ret == 0; i++)
+		ret = vm->engine->vcpu_new(vm->engine_vm, i, i == 0, &vm->cpus[i].engine_vcpu);
+	return ret;
+}
+
+/* The guest begins at the start of the parcel with the tree, and finds the tree's address in x0. */
+static int engine_registers(struct gunyah_vm *vm, const struct start *start)
+{
+	uint64_t gpa = start->memory.parcels[start->memory.main].gpa;
+	void *vcpu = vm->cpus[0].engine_vcpu;
+	int ret;
+
+	ret = vm->engine->set_register(vcpu, SIM_REG_PC, gpa);
+	if (ret == 0)
+		ret = vm->engine->set_register(vcpu, SIM_REG_X0, gpa + (vm->dtb.gpa - start->region->gpa));
+	return ret;
+}
+
+static int engine_start(struct gunyah_vm *vm, const struct start *start)
+{
+	int ret;
+
+	ret = vm->engine->vm_new(sim_machine_engine_options(vm->sim), &vm->engine_vm);
+	if (ret < 0)
+		return ret;
+	ret = engine_map(vm, start);
+	if (ret == 0)
+		ret = vm->engine->gic(vm->engine_vm, vm->tree.gic_distributor, vm->tree.gic_redistributors);
+	if (ret == 0)
+		ret = engine_vcpus(vm);
+	if (ret == 0)
+		ret = engine_registers(vm, start);
+	if (ret == 0)
+		ret = vm->engine->start(vm->engine_vm);
+	if (ret < 0) {
+		vm->engine->vm_free(vm->engine_vm);
+		vm->engine_vm = NULL;
+		memset(vm->cpus, 0, sizeof(vm->cpus));
+	}
+	return ret;
+}
+
+/* VM_START, with the order of the failures that were seen: no room for the new tree is one of VM_INIT's. */
+static int place_and_start(struct gunyah_vm *vm, struct start *start)
+{
+	void *patched = NULL;
+	int placed;
+	int ret;
+
+	placed = gunyah_rm_place(start->fdt, &vm->tree, &start->memory);
+	if (placed == 0) {
+		ret = gunyah_rm_patch(start->fdt, &vm->tree, &start->memory, vm->dtb.size, &patched);
+		if (ret < 0)
+			return ret;
+		ret = sim_copy_out(start->host, patched, fdt_totalsize(patched));
+		free(patched);
+		if (ret < 0)
+			return -EINVAL;
+		placed = engine_start(vm, start);
+	}
+	give_resources(vm);
+	return placed;
+}
+
+static int do_start(struct gunyah_vm *vm)
+{
+	struct start start = { 0 };
+	int ret;
+
+	ret = init(vm, &start);
+	if (ret == 0)
+		ret = place_and_start(vm, &start);
+	if (ret == 0) {
+		vm->cannot_execute = (start.region->flags & UAPI_GUNYAH_MEM_EXEC) == 0;
+		vm->state = GUNYAH_RUNNING;
+	} else {
+		vm->end.status = UAPI_GUNYAH_STATUS_CRASHED;
+		vm->state = GUNYAH_FAILED;
+	}
+	free(start.fdt);
+	free(start.memory.parcels);
+	return ret;
+}
+
+long gunyah_start(struct gunyah_vm *vm)
+{
+	int ret = -ENODEV;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->state == GUNYAH_RUNNING)
+		ret = 0;
+	else if (vm->state == GUNYAH_NO_STATE)
+		ret = do_start(vm);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vCPUs. The life of one exit:
+ *
+ *     guest load/store -> kernel -> sys->ioctl(RUN) -> backend: run page to raw exit -> exit.c: check and normalise
+ *       -> gh_vcpu_run() returns it -> the VMM's device -> gh_mmio_complete() -> next RUN
+ *
+ * The core decides here what one kernel entry means: whether to enter at all, what is delivered, what the guest waits for.
+ */
+#include "exit.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define STEP_CREATE "create a vCPU"
+#define STEP_RUN "run a vCPU"
+#define STEP_ANSWER "answer a vCPU"
+
+/* The hypervisor answers "not supported" to calls that nobody knows (SMC calling convention). */
+static const uint64_t not_supported[4] = { UINT64_MAX, 0, 0, 0 };
+
+/* A kernel that is busy, or came back for its own reasons, is asked again after this; a busy one for a second at most. */
+#define NAP_NS 200000L
+#define NAPS_WHEN_BUSY 5000u
+
+/* --- making and freeing ------------------------------------------------------------------------------------------- */
+
+int gh_vcpu_make(struct gh_vcpu *vcpu)
+{
+	struct gh_vm *vm = vcpu->vm;
+	int ret;
+
+	vm->failure.error = 0;
+	ret = vm->b.ops->vcpu_create(&vcpu->b);
+	if (ret < 0)
+		return vm->failure.error != 0 ? ret : gh_fail_request(&vm->failure, ret, STEP_CREATE, "");
+	vcpu->made = true;
+	return 0;
+}
+
+void gh_vcpu_unmake(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	if (vcpu->made)
+		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
+	(void)sys->close(sys, vcpu->wake_fd);
+	free(vcpu);
+}
+
+static int check_new(struct gh_vm *vm, uint32_t id)
+{
+	enum gh_vm_state state = atomic_load(&vm->state);
+
+	if (state == GH_VM_BROKEN || (state == GH_VM_STARTED && !vm->b.caps.eager_vcpus))
+		return gh_fail_state(&vm->failure, STEP_CREATE, "The VM has been started, and takes no more vCPUs.");
+	if (id >= vm->b.caps.max_vcpus)
+		return gh_fail(&vm->failure, -ERANGE, STEP_CREATE, NULL, "Use ids from 0 on, without gaps.",
+			       "vCPU %u: this hypervisor has vCPUs 0 to %u.", id, vm->b.caps.max_vcpus - 1);
+	for (const struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
+		if (other->b.id == id)
+			return gh_fail(&vm->failure, -EEXIST, STEP_CREATE, NULL, "Use another id.", "The VM has a vCPU %u.",
+				       id);
+	return 0;
+}
+
+static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
+{
+	struct gh_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+
+	if (vcpu == NULL)
+		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	vcpu->wake_fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (vcpu->wake_fd < 0) {
+		int ret = vcpu->wake_fd;
+
+		free(vcpu);
+		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
+	}
+	vcpu->vm = vm;
+	vcpu->failure.size = sizeof(vcpu->failure);
+	vcpu->b.vm = &vm->b;
+	vcpu->b.id = id;
+	vcpu->b.fd = -1;
+	vcpu->b.failure = &vcpu->failure;
+	vcpu->b.kicked = (const volatile uint32_t *)(uintptr_t)&vcpu->kicked;
+	*ret_vcpu = vcpu;
+	return 0;
+}
+
+/* Under the lock. */
+static int create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
+{
+	struct gh_vcpu *vcpu;
+	uint32_t highest = vm->b.max_vcpu_id;
+	int ret = check_new(vm, id);
+
+	if (ret < 0)
+		return ret;
+	ret = gh_kick_claim(vm);
+	if (ret < 0)
+		return ret;
+	ret = vcpu_new(vm, id, &vcpu);
+	if (ret < 0)
+		return ret;
+	if (id > highest)
+		vm->b.max_vcpu_id = id;
+	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+		ret = gh_vcpu_make(vcpu);
+		if (ret < 0) {
+			vm->b.max_vcpu_id = highest;
+			gh_vcpu_unmake(vcpu);
+			return ret;
+		}
+	}
+	vcpu->next = vm->vcpus;
+	vm->vcpus = vcpu;
+	vm->b.n_vcpus++;
+	*ret_vcpu = vcpu;
+	return 0;
+}
+
+int gh_vcpu_create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
+{
+	int ret;
+
+	if (vm == NULL || ret_vcpu == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = create(vm, id, ret_vcpu);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
+{
+	return vcpu != NULL ? vcpu->b.id : UINT32_MAX;
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+static void set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
+{
+	atomic_store_explicit(&vcpu->pending, pending, memory_order_release);
+}
+
+static enum gh_pending get_pending(struct gh_vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->pending, memory_order_acquire);
+}
+
+static int deliver_end(struct gh_vcpu *vcpu)
+{
+	vcpu->exit = vcpu->vm->end;
+	set_pending(vcpu, GH_PENDING_NOTHING);
+	vcpu->answer_on_way = false;
+	return 0;
+}
+
+static int deliver_interruption(struct gh_vcpu *vcpu)
+{
+	gh_exit_set_kind(&vcpu->exit, GH_EXIT_INTERRUPTED, 0);
+	return 0;
+}
+
+/* What the exit in vcpu->exit asks of the VMM. */
+static int deliver(struct gh_vcpu *vcpu)
+{
+	switch (vcpu->exit.kind) {
+	case GH_EXIT_MMIO:
+		vcpu->load_width = vcpu->exit.mmio.width;
+		set_pending(vcpu, vcpu->exit.mmio.is_store ? GH_PENDING_STORE : GH_PENDING_LOAD);
+		return 0;
+	case GH_EXIT_HYPERCALL:
+		set_pending(vcpu, GH_PENDING_HYPERCALL);
+		return 0;
+	case GH_EXIT_STOPPED:
+		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->exit);
+		return deliver_end(vcpu);
+	default:
+		return 0;
+	}
+}
+
+/* One kernel entry. -ECANCELED: a kick was pending and nothing was entered. */
+static int enter(struct gh_vcpu *vcpu)
+{
+	struct gh_vcpu *outer;
+	int ret;
+
+	if (!gh_kick_enter(vcpu, &outer))
+		return -ECANCELED;
+	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b, &vcpu->exit);
+	gh_kick_leave(vcpu, outer);
+	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
+	if (ret != -ECANCELED)
+		vcpu->answer_on_way = false;
+	return ret;
+}
+
+static void nap(struct gh_sys *sys)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
+
+	(void)sys->ppoll(sys, NULL, 0, &time);
+}
+
+static int broken(struct gh_vcpu *vcpu, int error)
+{
+	if (vcpu->failure.error == error)
+		return error;
+	return gh_fail_request(&vcpu->failure, error, STEP_RUN, "RUN");
+}
+
+static int busy_for_too_long(struct gh_vcpu *vcpu)
+{
+	return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, "RUN", "Call again, or close the VM.",
+		       "The hypervisor has been busy with vCPU %u for %ld ms; a VM that goes down may be stuck.",
+		       vcpu->b.id, NAPS_WHEN_BUSY * (NAP_NS / 1000) / 1000);
+}
+
+static int run_until_exit(struct gh_vcpu *vcpu)
+{
+	unsigned int busy = 0;
+
+	for (;;) {
+		int ret;
+
+		gh_vcpu_sit_out_pause(vcpu);
+		ret = enter(vcpu);
+		if (ret == 0)
+			return deliver(vcpu);
+		if (gh_vm_has_ended(vcpu->vm))
+			return deliver_end(vcpu);
+		switch (ret) {
+		case -EBUSY:
+			if (++busy > NAPS_WHEN_BUSY)
+				return busy_for_too_long(vcpu);
+			nap(vcpu->b.vm->sys);
+			break;
+		case -EAGAIN:
+			nap(vcpu->b.vm->sys);
+			break;
+		case -ECANCELED:
+			if (gh_kick_take(vcpu))
+				return deliver_interruption(vcpu);
+			break; /* a nudge: look at the VM's state again */
+		case -EINTR:
+			(void)gh_kick_take(vcpu);
+			return deliver_interruption(vcpu);
+		default:
+			return broken(vcpu, ret);
+		}
+	}
+}
+
+static int run(struct gh_vcpu *vcpu)
+{
+	int ret;
+
+	if (gh_vm_has_ended(vcpu->vm))
+		return deliver_end(vcpu);
+	if (atomic_load_explicit(&vcpu->vm->state, memory_order_acquire) != GH_VM_STARTED || !vcpu->made)
+		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
+	if (gh_kick_take(vcpu))
+		return deliver_interruption(vcpu);
+	if (get_pending(vcpu) == GH_PENDING_LOAD || get_pending(vcpu) == GH_PENDING_BEING_ANSWERED)
+		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
+			       "The guest's load waits for its answer.");
+	ret = gh_kick_thread(vcpu);
+	if (ret < 0)
+		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
+	if (get_pending(vcpu) == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
+		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
+	set_pending(vcpu, GH_PENDING_NOTHING);
+	vcpu->failure.error = 0;
+	return run_until_exit(vcpu);
+}
+
+int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
+{
+	int ret;
+
+	if (vcpu == NULL || ret_exit == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vcpu->vm) || atomic_exchange_explicit(&vcpu->inside, true, memory_order_acquire))
+		return -EPERM;
+	ret = run(vcpu);
+	atomic_store_explicit(&vcpu->inside, false, memory_order_release);
+	if (ret == 0)
+		*ret_exit = &vcpu->exit;
+	return ret;
+}
+
+/* --- answering ---------------------------------------------------------------------------------------------------- */
+
+static int wrong_answer(struct gh_vcpu *vcpu)
+{
+	return gh_fail_state(&vcpu->failure, STEP_ANSWER, "The last exit does not wait for this answer.");
+}
+
+static int check_answer(struct gh_vcpu *vcpu)
+{
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
+	if (gh_vm_has_ended(vcpu->vm))
+		return gh_fail(&vcpu->failure, -ESHUTDOWN, STEP_ANSWER, NULL, "Leave the run loop.",
+			       "The VM has stopped (%s).", gh_stop_name(vcpu->vm->end.stop.cause));
+	return 0;
+}
+
+/* Of several threads that answer, one does. */
+static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
+{
+	return atomic_compare_exchange_strong(&vcpu->pending, &wanted, GH_PENDING_BEING_ANSWERED);
+}
+
+/* The vCPU's thread may wait for it (gh_vcpu_loop()). */
+static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
+{
+	atomic_store(&vcpu->pending, now);
+	gh_kick_wake(vcpu);
+}
+
+int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
+{
+	int ret;
+
+	if (vcpu == NULL)
+		return -EINVAL;
+	ret = check_answer(vcpu);
+	if (ret < 0)
+		return ret;
+	if (!begin_answer(vcpu, GH_PENDING_LOAD))
+		return wrong_answer(vcpu);
+	value &= gh_value_mask(vcpu->load_width);
+	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
+	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
+	vcpu->answer_on_way = value != 0;
+	end_answer(vcpu, GH_PENDING_NOTHING);
+	return 0;
+}
+
+int gh_mmio_fail(struct gh_vcpu *vcpu)
+{
+	enum gh_pending was = GH_PENDING_LOAD;
+	int ret;
+
+	if (vcpu == NULL)
+		return -EINVAL;
+	ret = check_answer(vcpu);
+	if (ret < 0)
+		return ret;
+	if (get_pending(vcpu) == GH_PENDING_STORE)
+		was = GH_PENDING_STORE;
+	if (!begin_answer(vcpu, was))
+		return wrong_answer(vcpu);
+	if (vcpu->b.vm->ops->vcpu_abort == NULL)
+		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
+			      "This hypervisor cannot abort an access of the guest.");
+	else
+		ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
+	if (ret < 0 && ret != -EOPNOTSUPP)
+		(void)gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
+	end_answer(vcpu, ret < 0 ? was : GH_PENDING_NOTHING);
+	return ret;
+}
+
+int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
+{
+	int ret;
+
+	if (vcpu == NULL || results == NULL)
+		return -EINVAL;
+	ret = check_answer(vcpu);
+	if (ret < 0)
+		return ret;
+	if (!begin_answer(vcpu, GH_PENDING_HYPERCALL))
+		return wrong_answer(vcpu);
+	if (vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
+		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
+	end_answer(vcpu, GH_PENDING_NOTHING);
+	return 0;
+}

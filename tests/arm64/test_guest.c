@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Real guests on every device: accesses, ends, kicks, a second vCPU, aborts. */
+#include "box.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define VALUE UINT64_C(0x8877665544332211)
+
+START_TEST(accesses_have_their_width_and_value)
+{
+	static const struct op program[] = {
+		STORE(0x4000, VALUE, 1), STORE(0x4008, VALUE, 2), STORE(0x4010, VALUE, 4), STORE(0x4018, VALUE, 8),
+		LOAD(0x5000, 1),         STORE_ACC(0x6000),       LOAD(0x5008, 2),         STORE_ACC(0x6000),
+		LOAD(0x5010, 4),         STORE_ACC(0x6000),       LOAD(0x5018, 8),         STORE_ACC(0x6000),
+		LOAD(0x5000, 4),         LOAD(0x5000, 4),         STORE_ACC(0x6000),       OFF,
+	};
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	box_expect_store(&box, 0, 0x4000, 1, 0x11);
+	box_expect_store(&box, 0, 0x4008, 2, 0x2211);
+	box_expect_store(&box, 0, 0x4010, 4, 0x44332211);
+	box_expect_store(&box, 0, 0x4018, 8, VALUE);
+	box_expect_load(&box, 0, 0x5000, 1, VALUE);
+	box_expect_store(&box, 0, 0x6000, 8, 0x11);
+	box_expect_load(&box, 0, 0x5008, 2, VALUE);
+	box_expect_store(&box, 0, 0x6000, 8, 0x2211);
+	box_expect_load(&box, 0, 0x5010, 4, VALUE);
+	box_expect_store(&box, 0, 0x6000, 8, 0x44332211);
+	box_expect_load(&box, 0, 0x5018, 8, VALUE);
+	box_expect_store(&box, 0, 0x6000, 8, VALUE);
+	/* The second of two loads in a row does not see the first one's answer. */
+	box_expect_load(&box, 0, 0x5000, 4, 1);
+	box_expect_load(&box, 0, 0x5000, 4, 0);
+	box_expect_store(&box, 0, 0x6000, 8, 0);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(load_without_answer_is_refused)
+{
+	static const struct op program[] = { LOAD(0x5000, 4), STORE_ACC(0x6000), OFF };
+	const struct gh_exit *exit;
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	ck_assert_int_eq(gh_vcpu_run(box.vcpus[0], &exit), -EBUSY);
+	box_start(&box);
+	exit = box_run(&box, 0);
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_vcpu_run(box.vcpus[0], &exit), -EBUSY);
+	ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], 0xabcd), 0);
+	ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], 0xabcd), -EBUSY);
+	box_expect_store(&box, 0, 0x6000, 8, 0xabcd);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(resets_are_told_from_power_off)
+{
+	static const struct op reset[] = { { .op = OP_HVC, .a = PSCI_SYSTEM_RESET } };
+	static const struct op reset2[] = { { .op = OP_HVC, .a = PSCI_SYSTEM_RESET2, .b = 0x80000001, .c = 0x1234 } };
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, reset);
+	box_start(&box);
+	box_expect_stop(&box, 0, GH_STOP_RESET);
+	box_close(&box);
+	BOX_OPEN(&box, box_devices[_i], 1, reset2);
+	box_start(&box);
+	box_expect_stop(&box, 0, GH_STOP_RESET);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(kick_ends_a_run_once)
+{
+	static const struct op program[] = { STORE(0x4000, 1, 4), { .op = OP_END } };
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	/* Before the first run, and twice: one interruption. */
+	ck_assert_int_eq(gh_vcpu_kick(box.vcpus[0]), 0);
+	ck_assert_int_eq(gh_vcpu_kick(box.vcpus[0]), 0);
+	box_expect_interruption(&box, 0);
+	box_expect_store(&box, 0, 0x4000, 4, 1);
+	/* While the guest sleeps. */
+	for (int i = 0; i < 3; i++) {
+		box_kick_later(&box, 0, 30);
+		box_expect_interruption(&box, 0);
+		box_join();
+	}
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(kick_ends_a_computation)
+{
+	static const struct op program[] = { { .op = OP_SPIN } };
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	for (int i = 0; i < 3; i++) {
+		box_kick_later(&box, 0, 30);
+		box_expect_interruption(&box, 0);
+		box_join();
+	}
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(kick_keeps_what_is_outstanding)
+{
+	static const struct op program[] = { LOAD(0x5000, 8), STORE_ACC(0x6000), STORE(0x4000, 7, 8), OFF };
+	const struct gh_exit *exit;
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	exit = box_run(&box, 0);
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_vcpu_kick(box.vcpus[0]), 0);
+	box_expect_interruption(&box, 0);
+	ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], VALUE), 0);
+	/* The answer is on its way (H1). */
+	ck_assert_int_eq(gh_vcpu_kick(box.vcpus[0]), 0);
+	box_expect_interruption(&box, 0);
+	box_expect_store(&box, 0, 0x6000, 8, VALUE);
+	ck_assert_int_eq(gh_vcpu_kick(box.vcpus[0]), 0);
+	box_expect_interruption(&box, 0);
+	box_expect_store(&box, 0, 0x4000, 8, 7);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+static sem_t second_is_through;
+
+static void *run_second(void *argument)
+{
+	struct box *box = argument;
+
+	box_expect_store(box, 1, 0x4100, 8, 0x2222);
+	box_expect_load(box, 1, 0x5100, 4, 0x3333);
+	box_expect_store(box, 1, 0x4108, 8, 0x3333);
+	(void)sem_post(&second_is_through);
+	box_expect_stop(box, 1, GH_STOP_POWER_OFF);
+	return NULL;
+}
+
+/* The boot vCPU switches the second one on, waits for what it leaves in memory, and powers off while it sleeps. */
+START_TEST(second_vcpu_runs_and_is_stopped)
+{
+	static const struct op program[] = {
+		STORE(0x4000, 1, 4),
+		{ .op = OP_HVC, .a = PSCI_CPU_ON, .b = 1, .c = BOX_BASE + GUEST_ENTRY_SECOND, .d = BOX_PROGRAM_SECOND },
+		STORE_ACC(0x4008),
+		LOAD(0x5000, 4), /* answered when the second one is through */
+		OFF,
+	};
+	static const struct op second[] = {
+		STORE(0x4100, 0x2222, 8),
+		LOAD(0x5100, 4),
+		STORE_ACC(0x4108),
+		{ .op = OP_END },
+	};
+	const struct gh_exit *exit;
+	pthread_t thread;
+	struct box box;
+
+	ck_assert_int_eq(sem_init(&second_is_through, 0, 0), 0);
+	BOX_OPEN(&box, box_devices[_i], 2, program);
+	box_put(&box, BOX_PROGRAM_SECOND, second, sizeof(second));
+	box_start(&box);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_second, &box), 0);
+	box_expect_store(&box, 0, 0x4000, 4, 1);
+	box_expect_store(&box, 0, 0x4008, 8, 0);
+	exit = box_run(&box, 0);
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(sem_wait(&second_is_through), 0);
+	ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], 0), 0);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	box_close(&box);
+}
+END_TEST
+
+/* A vCPU that nobody has switched on sleeps, can be kicked, and ends with the VM. */
+START_TEST(waiting_vcpu_can_be_kicked)
+{
+	static const struct op program[] = { OFF };
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 2, program);
+	box_start(&box);
+	box_kick_later(&box, 1, 30);
+	box_expect_interruption(&box, 1);
+	box_join();
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_expect_stop(&box, 1, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(failed_access_aborts_in_the_guest)
+{
+	static const struct op program[] = { LOAD(0x5000, 4), STORE(0x4000, 5, 4), STORE(0x4008, 6, 4), OFF };
+	const struct gh_exit *exit;
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	exit = box_run(&box, 0);
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	if (!box_has(&box, GH_FEATURE_MMIO_ABORT)) {
+		ck_assert_int_eq(gh_mmio_fail(box.vcpus[0]), -EOPNOTSUPP);
+		ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], 0), 0);
+		box_close(&box);
+		return;
+	}
+	ck_assert_int_eq(gh_mmio_fail(box.vcpus[0]), 0);
+	ck_assert_int_eq(gh_mmio_complete(box.vcpus[0], 0), -EBUSY);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	exit = box_run(&box, 0);
+	ck_assert_uint_eq(exit->mmio.gpa, 0x4000);
+	ck_assert_int_eq(gh_mmio_fail(box.vcpus[0]), 0);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	box_expect_store(&box, 0, 0x4008, 4, 6);
+	ck_assert_int_eq(gh_mmio_fail(box.vcpus[0]), 0);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(access_without_syndrome_aborts_in_the_guest)
+{
+	static const struct op program[] = { { .op = OP_LOAD_PAIR, .a = 0x5000 }, STORE(0x4000, 1, 4), OFF };
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_start(&box);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	box_expect_store(&box, 0, 0x4000, 4, 1);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(devices_are_below_1_gib_on_gunyah)
+{
+	static const struct op program[] = {
+		STORE(0x50000000, 1, 4), LOAD(0x50000000, 8), LOAD(0x40000000, 8), STORE_ACC(0x4000), OFF,
+	};
+	struct box box;
+
+	BOX_OPEN(&box, "sim:gunyah/android14-6.1", 1, program);
+	box_start(&box);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	box_expect_store(&box, 0, GUEST_EXCEPTION, 4, 0x96000010);
+	box_expect_store(&box, 0, 0x4000, 8, 0);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(memory_is_shared_both_ways)
+{
+	static const struct op program[] = { LOAD(BOX_SCRATCH, 8), STORE_ACC(0x4000), STORE(BOX_SCRATCH + 8, VALUE, 8),
+					     OFF };
+	uint64_t value = 0x1234;
+	struct box box;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	box_put(&box, BOX_SCRATCH, &value, sizeof(value));
+	box_start(&box);
+	box_expect_store(&box, 0, 0x4000, 8, 0x1234);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	ck_assert_int_eq(gh_vm_read(box.vm, BOX_SCRATCH + 8, &value, sizeof(value)), 0);
+	ck_assert_uint_eq(value, VALUE);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(read_only_memory_makes_exits_of_stores)
+{
+	static const struct op program[] = { LOAD(0x90000000, 8), STORE_ACC(0x4000), STORE(0x90000010, 3, 2), OFF };
+	struct gh_memory memory = GH_MEMORY_INIT;
+	const uint64_t value = VALUE;
+	struct box box;
+
+	BOX_OPEN(&box, "/dev/kvm", 1, program);
+	memory.gpa = 0x90000000;
+	memory.length = 0x10000;
+	memory.flags = GH_MEMORY_READ;
+	ck_assert_int_eq(gh_vm_map(box.vm, &memory, NULL), 0);
+	box_put(&box, memory.gpa, &value, sizeof(value));
+	box_start(&box);
+	box_expect_store(&box, 0, 0x4000, 8, VALUE);
+	box_expect_store(&box, 0, 0x90000010, 2, 3);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+START_TEST(two_vms_live_side_by_side)
+{
+	static const struct op program[] = { LOAD(0x5000, 8), STORE_ACC(0x4000), OFF };
+	struct box one;
+	struct box other;
+
+	BOX_OPEN(&one, box_devices[_i], 1, program);
+	BOX_OPEN(&other, box_devices[(_i + 1) % box_device_count], 1, program);
+	box_start(&one);
+	box_start(&other);
+	box_expect_load(&one, 0, 0x5000, 8, 1);
+	box_expect_load(&other, 0, 0x5000, 8, 2);
+	box_expect_store(&one, 0, 0x4000, 8, 1);
+	box_expect_store(&other, 0, 0x4000, 8, 2);
+	box_expect_stop(&one, 0, GH_STOP_POWER_OFF);
+	box_close(&one);
+	box_expect_stop(&other, 0, GH_STOP_POWER_OFF);
+	box_close(&other);
+}
+END_TEST
+
+/* The simulated device's own VM is on the real KVM, whatever the variable says. */
+START_TEST(variable_chooses_the_device)
+{
+	static const struct op program[] = { STORE(0x4000, 1, 4), OFF };
+	struct box box;
+
+	ck_assert_int_eq(setenv("GH_DEVICE", box_devices[_i], 1), 0);
+	BOX_OPEN(&box, NULL, 1, program);
+	ck_assert_int_eq(unsetenv("GH_DEVICE"), 0);
+	box_start(&box);
+	box_expect_store(&box, 0, 0x4000, 4, 1);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("guest");
+	TCase *tcase = tcase_create("every device");
+	TCase *special = tcase_create("one device");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(special, 60);
+	tcase_add_loop_test(tcase, accesses_have_their_width_and_value, 0, box_device_count);
+	tcase_add_loop_test(tcase, load_without_answer_is_refused, 0, box_device_count);
+	tcase_add_loop_test(tcase, resets_are_told_from_power_off, 0, box_device_count);
+	tcase_add_loop_test(tcase, kick_ends_a_run_once, 0, box_device_count);
+	tcase_add_loop_test(tcase, kick_ends_a_computation, 0, box_device_count);
+	tcase_add_loop_test(tcase, kick_keeps_what_is_outstanding, 0, box_device_count);
+	tcase_add_loop_test(tcase, second_vcpu_runs_and_is_stopped, 0, box_device_count);
+	tcase_add_loop_test(tcase, waiting_vcpu_can_be_kicked, 0, box_device_count);
+	tcase_add_loop_test(tcase, failed_access_aborts_in_the_guest, 0, box_device_count);
+	tcase_add_loop_test(tcase, access_without_syndrome_aborts_in_the_guest, 0, box_device_count);
+	tcase_add_loop_test(tcase, memory_is_shared_both_ways, 0, box_device_count);
+	tcase_add_loop_test(tcase, two_vms_live_side_by_side, 0, box_device_count);
+	tcase_add_loop_test(tcase, variable_chooses_the_device, 0, box_device_count);
+	tcase_add_test(special, devices_are_below_1_gib_on_gunyah);
+	tcase_add_test(special, read_only_memory_makes_exits_of_stores);
+	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, special);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}

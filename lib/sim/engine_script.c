@@ -182,12 +182,22 @@ static int script_ring(void *data, uint32_t spi)
 	return script_irq(data, spi, true);
 }
 
+/* By member: the C library writes and compares only as many bytes of a set as the kernel has. */
+static bool same_signals(const sigset_t *one, const sigset_t *other)
+{
+	for (int signal = 1; signal < NSIG; signal++) {
+		if (sigismember(one, signal) != sigismember(other, signal))
+			return false;
+	}
+	return true;
+}
+
 /* Keeps the signalfd in step with the caller's mask, which rarely changes. */
 static int watch_signals(struct script_vcpu *vcpu, const sigset_t *unblocked)
 {
 	int fd;
 
-	if (vcpu->signals >= 0 && memcmp(&vcpu->watched, unblocked, sizeof(*unblocked)) == 0)
+	if (vcpu->signals >= 0 && same_signals(&vcpu->watched, unblocked))
 		return 0;
 	fd = signalfd(vcpu->signals, unblocked, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)

@@ -27,13 +27,16 @@ long gzvm_irq_line(struct gzvm_vm *vm, uintptr_t arg)
 	return ret == 0 ? 0 : -EFAULT;
 }
 
-/* In the watching thread: the counter is taken, and the line pulsed upwards only. An error has nobody to go to. */
+/*
+ * In the watching thread: the counter is taken, if another VM with the same eventfd has not been faster, and the line pulsed
+ * upwards only. An error has nobody to go to.
+ */
 static void irqfd_signalled(void *data)
 {
 	struct gzvm_irqfd *irqfd = data;
 
-	if (sim_eventfd_drain(&irqfd->fd, irqfd->id))
-		(void)inject(irqfd->vm, irqfd->gsi, true);
+	(void)sim_eventfd_drain(&irqfd->fd, irqfd->id);
+	(void)inject(irqfd->vm, irqfd->gsi, true);
 }
 
 static void irqfd_end(struct gzvm_irqfd *irqfd)

@@ -98,9 +98,10 @@ struct gh_bvcpu {
 	uint32_t id;
 	int fd; /* -1 before vcpu_create */
 	struct gh_failure *failure;
+	const volatile uint32_t *kicked; /* a kick is pending: for gh_sys::enter */
 	/*
-	 * A byte that ends the current or the next kernel entry when it is 1. The kick handler stores it on the vCPU's own
-	 * thread; the core clears it. Set by vcpu_create; never NULL between vcpu_create and vcpu_destroy.
+	 * A byte that ends the next kernel entry when it is 1. Used where the processor has no code to take a call back: the
+	 * kick handler stores it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
 	void *run; /* run page or buffer */
@@ -150,7 +151,8 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked by exit.c.
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked
+	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.

@@ -37,6 +37,8 @@ struct gh_mapping {
 	size_t length;
 };
 
+struct gh_courier;
+
 struct gh_vm {
 	struct gh_bvm b; /* first: a backend's pointer is a pointer to the VM */
 	pthread_mutex_t lock;
@@ -51,6 +53,10 @@ struct gh_vm {
 	struct gh_vcpu *vcpus;
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
+	struct gh_courier *courier;
+	int end_fd;         /* an eventfd that becomes readable at the end */
+	atomic_uint paused; /* how many want it so */
+	atomic_bool quitting;
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
@@ -59,9 +65,32 @@ struct gh_vm {
 /* What the guest waits for from the VMM. */
 enum gh_pending {
 	GH_PENDING_NOTHING,
-	GH_PENDING_LOAD,      /* an answer */
-	GH_PENDING_STORE,     /* nothing; but it may still be failed */
-	GH_PENDING_HYPERCALL, /* results, or the default ones */
+	GH_PENDING_LOAD,           /* an answer */
+	GH_PENDING_STORE,          /* nothing; but it may still be failed */
+	GH_PENDING_HYPERCALL,      /* results, or the default ones */
+	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
+};
+
+/* Where a vCPU's thread is, as far as a kicker is concerned. */
+enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING };
+
+/* Bits of the kicked word. */
+enum {
+	GH_KICK = 1,  /* the VMM's: gives one GH_EXIT_INTERRUPTED */
+	GH_NUDGE = 2, /* the library's: look at the VM's state again */
+};
+
+/* What the courier has seen of one vCPU in one entry; only its thread touches it. */
+struct gh_watch {
+	unsigned int entry;
+	unsigned int slices;
+	unsigned int sleeps;
+	unsigned int since_sent;
+	bool sent;
+	bool has_time;
+	uint64_t time;     /* at the last look */
+	uint64_t run_time; /* in all */
+	unsigned int cpu;
 };
 
 struct gh_vcpu {
@@ -70,19 +99,22 @@ struct gh_vcpu {
 	struct gh_vcpu *next;
 	bool made;          /* the kernel has it */
 	atomic_bool inside; /* a thread is in gh_vcpu_run() */
-	enum gh_pending pending;
+	_Atomic enum gh_pending pending;
 	uint32_t load_width; /* of a pending load */
 	bool answer_on_way;  /* answered, and not yet known to have reached the guest */
-	/* The kick protocol: kick.c. */
+	/* The kick protocol: kick.c and courier.c. */
 	atomic_uint kicked;
 	atomic_uint where;
 	atomic_uint senders;
-	atomic_int tid;
-	pthread_t thread; /* that tid belongs to */
-	bool has_thread;
+	atomic_uint entries; /* fragile ones so far */
+	int wake_fd;         /* an eventfd that ends GH_WAITING */
+	struct gh_watch watch;
+	atomic_int tid; /* of the thread that ran it last */
 	struct gh_exit exit;
 	struct gh_failure failure;
 };
+
+_Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
 
 /* error.c */
 int gh_fail_argument(struct gh_failure *failure, int error, const char *step, const char *cause);
@@ -119,6 +151,10 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
+/* loop.c: sleeps while the VM is paused, unless it is kicked or over */
+void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
+bool gh_vm_has_ended(struct gh_vm *vm);
+
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);
 void gh_vcpu_unmake(struct gh_vcpu *vcpu);
@@ -131,8 +167,26 @@ bool gh_kick_take(struct gh_vcpu *vcpu);
 /* Brackets one kernel entry. enter is false, and nothing entered, when a kick is pending. */
 bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer);
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer);
-/* Before the first entry on a thread. */
+/* Takes a latched nudge. */
+void gh_kick_take_nudge(struct gh_vcpu *vcpu);
+/* Async-signal-safe; GH_KICK or GH_NUDGE. */
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
+/*
+ * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller looks at what it waits
+ * for in a loop; whoever changes that calls gh_kick_wake() afterwards.
+ */
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
+void gh_kick_wake(struct gh_vcpu *vcpu);
+/* Before entries: this thread is the one to wake. */
 int gh_kick_thread(struct gh_vcpu *vcpu);
+/* Signals the vCPU's thread; the caller counts as a sender. */
+void gh_kick_send(struct gh_vcpu *vcpu);
+
+/* courier.c: nothing at all where an answer is not fragile */
+int gh_courier_start(struct gh_vm *vm);
+void gh_courier_stop(struct gh_vm *vm);
+/* Async-signal-safe. */
+void gh_courier_call(struct gh_vm *vm);
 
 /* irq.c and ioevent.c; serial */
 int gh_irqfds_activate(struct gh_vm *vm);

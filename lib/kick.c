@@ -4,26 +4,34 @@
  *
  *     kicker                                  vCPU's thread
  *     senders += 1                            where = INSIDE (or FRAGILE)
- *     kicked = 1; was it 0,                   kicked?  ->  do not enter
+ *     kicked |= bit; was it 0,                kicked?  ->  do not enter
  *       and is where INSIDE?  ->  tgkill      RUN
  *     senders -= 1                            where = OUT
  *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
  *
- * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler stores 1 to the
- * byte that the kernel looks at before it enters the guest, so a signal in the window between the last check and the system
- * call still ends it. FRAGILE is a Gunyah entry that carries a load's answer: H1, a signal or the byte would destroy the
- * value, so nobody signals, and the kick is seen after the guest's next exit. When the runner has left, no signal of a kick
- * is under way any more: none can hit a later entry or the VMM's own system calls.
+ * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler takes a system
+ * call that has not been made back (lib/arch), so a signal in the window after the last check still ends the call. When the
+ * runner has left, no signal of a kick is under way any more: none can hit a later entry or the VMM's own system calls.
+ *
+ * FRAGILE is a Gunyah entry that carries a load's answer. H1: a signal before the guest runs would destroy the value, so
+ * the kicker leaves the signal to courier.c, which waits until the guest has run or sleeps.
  */
 #include "internal.h"
+
+#include "arch/enter.h"
 
 #include <errno.h>
 #include <sched.h>
 
-enum { OUT, INSIDE, FRAGILE };
-
 /* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
 static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
+
+/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
+static _Thread_local struct {
+	int pid; /* a forked child's copy of this is not true there */
+	int tid;
+	int signal; /* unblocked */
+} self __attribute__((tls_model("initial-exec")));
 
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
@@ -31,9 +39,10 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)info;
-	(void)context;
-	/* Not while an answer is out (H1): a stray signal has done its damage already, the byte would make it certain. */
-	if (vcpu != NULL && atomic_load_explicit(&vcpu->where, memory_order_relaxed) == INSIDE)
+	if (vcpu == NULL || gh_arch_rewind(context) || GH_ARCH_ENTER)
+		return;
+	/* Without code to take the call back, the kernel must notice. Not while an answer is out (H1): courier.c asks again. */
+	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
 		*vcpu->b.immediate_exit = 1;
 }
 
@@ -58,21 +67,37 @@ int gh_kick_claim(struct gh_vm *vm)
 	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
 }
 
+/* A thread that blocks the signal could not be woken. */
+static int prepare_thread(const struct gh_vm *vm)
+{
+	struct gh_sys *sys = vm->b.sys;
+	sigset_t set;
+	int ret;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, vm->kick_signal);
+	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
+	if (ret < 0)
+		return ret;
+	self.pid = vm->pid;
+	self.tid = sys->gettid(sys);
+	self.signal = vm->kick_signal;
+	return 0;
+}
+
 int gh_kick_thread(struct gh_vcpu *vcpu)
 {
-	struct gh_sys *sys = vcpu->b.vm->sys;
-	pthread_t self = pthread_self();
-	sigset_t set;
+	const struct gh_vm *vm = vcpu->vm;
 
-	if (vcpu->has_thread && pthread_equal(vcpu->thread, self))
-		return 0;
-	/* A thread that blocks the signal could not be woken. */
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, vcpu->vm->kick_signal);
-	atomic_store(&vcpu->tid, sys->gettid(sys));
-	vcpu->thread = self;
-	vcpu->has_thread = true;
-	return sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
+	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+		int ret = prepare_thread(vm);
+
+		if (ret < 0)
+			return ret;
+	}
+	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
+		atomic_store(&vcpu->tid, self.tid);
+	return 0;
 }
 
 bool gh_kick_pending(struct gh_vcpu *vcpu)
@@ -82,20 +107,13 @@ bool gh_kick_pending(struct gh_vcpu *vcpu)
 
 bool gh_kick_take(struct gh_vcpu *vcpu)
 {
-	return gh_kick_pending(vcpu) && atomic_exchange(&vcpu->kicked, 0) != 0;
+	return gh_kick_pending(vcpu) && (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
 }
 
-bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
+void gh_kick_take_nudge(struct gh_vcpu *vcpu)
 {
-	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
-
-	*ret_outer = current;
-	current = vcpu;
-	atomic_store(&vcpu->where, fragile ? FRAGILE : INSIDE);
-	if (!gh_kick_pending(vcpu))
-		return true;
-	gh_kick_leave(vcpu, *ret_outer);
-	return false;
+	if (gh_kick_pending(vcpu))
+		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
@@ -110,7 +128,7 @@ static void await_senders(struct gh_vcpu *vcpu)
 
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 {
-	atomic_store(&vcpu->where, OUT);
+	atomic_store(&vcpu->where, GH_OUT);
 	current = outer;
 	if (gh_kick_pending(vcpu))
 		await_senders(vcpu);
@@ -119,16 +137,75 @@ void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 		*vcpu->b.immediate_exit = 0;
 }
 
+bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
+{
+	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
+
+	*ret_outer = current;
+	current = vcpu;
+	if (fragile)
+		(void)atomic_fetch_add_explicit(&vcpu->entries, 1, memory_order_relaxed);
+	atomic_store(&vcpu->where, fragile ? GH_FRAGILE : GH_INSIDE);
+	if (!gh_kick_pending(vcpu))
+		return true;
+	gh_kick_leave(vcpu, *ret_outer);
+	return false;
+}
+
+void gh_kick_send(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
+}
+
+void gh_kick_wake(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	const uint64_t one = 1;
+
+	if (atomic_load(&vcpu->where) == GH_WAITING)
+		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
+}
+
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
+	uint64_t wakes;
+
+	atomic_store(&vcpu->where, GH_WAITING);
+	while (!gh_kick_pending(vcpu) && still(vcpu))
+		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+	atomic_store(&vcpu->where, GH_OUT);
+}
+
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	(void)atomic_fetch_add(&vcpu->senders, 1);
+	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
+		switch (atomic_load(&vcpu->where)) {
+		case GH_INSIDE:
+			gh_kick_send(vcpu);
+			break;
+		case GH_FRAGILE:
+			gh_courier_call(vcpu->vm);
+			break;
+		case GH_WAITING:
+			gh_kick_wake(vcpu);
+			break;
+		default:
+			break;
+		}
+	}
+	(void)atomic_fetch_sub(&vcpu->senders, 1);
+}
+
 int gh_vcpu_kick(struct gh_vcpu *vcpu)
 {
-	struct gh_sys *sys;
-
 	if (vcpu == NULL)
 		return -EINVAL;
-	sys = vcpu->b.vm->sys;
-	(void)atomic_fetch_add(&vcpu->senders, 1);
-	if (atomic_exchange(&vcpu->kicked, 1) == 0 && atomic_load(&vcpu->where) == INSIDE)
-		(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
-	(void)atomic_fetch_sub(&vcpu->senders, 1);
+	gh_kick(vcpu, GH_KICK);
 	return 0;
 }

@@ -2,12 +2,16 @@
 /* The system-call table of the real kernel: the only file of libgh that calls it, and the only one that reads errno. */
 #include "sys.h"
 
+#include "arch/enter.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int result(long value)
@@ -38,6 +42,12 @@ static int sys_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintptr_
 	(void)sys;
 	/* The raw call: musl and bionic declare the request as int, and the kernel takes 32 bits of it. */
 	return result(syscall(SYS_ioctl, fd, request, arg));
+}
+
+static int sys_enter(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
+{
+	(void)sys;
+	return (int)gh_arch_enter(fd, request, arg, cancel);
 }
 
 static int sys_eventfd(struct gh_sys *sys, unsigned int count, int flags)
@@ -149,10 +159,36 @@ static int sys_sigprocmask(struct gh_sys *sys, int how, const sigset_t *set, sig
 	return -pthread_sigmask(how, set, ret_old);
 }
 
+static int sys_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
+{
+	/* The kernel's number for "scheduled time of this thread", which no C library makes for foreign threads. */
+	clockid_t clock = (clockid_t)(~(unsigned int)tid << 3 | 6u);
+	struct timespec time;
+
+	(void)sys;
+	if (clock_gettime(clock, &time) < 0)
+		return -errno;
+	*ret_ns = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+	return 0;
+}
+
+static int sys_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
+{
+	cpu_set_t set;
+
+	(void)sys;
+	if (cpu >= CPU_SETSIZE)
+		return -EINVAL;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return result(sched_setaffinity(0, sizeof(set), &set));
+}
+
 static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_limit)
 {
 	(void)sys;
-	return result(getrlimit(resource, ret_limit));
+	/* By number: glibc wants an enum of its own here, musl and bionic an int. The structures are one on 64-bit machines. */
+	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */
@@ -161,6 +197,7 @@ static const struct gh_sys kernel_table = {
 	.close = sys_close,
 	.dup = sys_dup,
 	.ioctl = sys_ioctl,
+	.enter = sys_enter,
 	.eventfd = sys_eventfd,
 	.memfd = sys_memfd,
 	.read = sys_read,
@@ -175,6 +212,8 @@ static const struct gh_sys kernel_table = {
 	.tgkill = sys_tgkill,
 	.sigaction = sys_sigaction,
 	.sigprocmask = sys_sigprocmask,
+	.thread_time = sys_thread_time,
+	.move_to_cpu = sys_move_to_cpu,
 	.getrlimit = sys_getrlimit,
 };
 

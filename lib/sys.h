@@ -24,6 +24,11 @@ struct gh_sys {
 	/* The lowest free descriptor that is not below `lowest`. */
 	int (*dup)(struct gh_sys *sys, int fd, int lowest);
 	int (*ioctl)(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg);
+	/*
+	 * ioctl() that is not made when *cancel is not 0, nor when it becomes so, and a handler that calls gh_arch_rewind()
+	 * runs, before the kernel is reached: -ECANCELED.
+	 */
+	int (*enter)(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel);
 	int (*eventfd)(struct gh_sys *sys, unsigned int count, int flags);
 	/* A memory file of `length` bytes. */
 	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
@@ -43,6 +48,9 @@ struct gh_sys {
 	int (*tgkill)(struct gh_sys *sys, int pid, int tid, int signal);
 	int (*sigaction)(struct gh_sys *sys, int signal, const struct sigaction *action, struct sigaction *ret_old);
 	int (*sigprocmask)(struct gh_sys *sys, int how, const sigset_t *set, sigset_t *ret_old);
+	/* CPU time of a thread of this process, in nanoseconds; moving the calling thread to one CPU. */
+	int (*thread_time)(struct gh_sys *sys, int tid, uint64_t *ret_ns);
+	int (*move_to_cpu)(struct gh_sys *sys, unsigned int cpu);
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
 
 	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */

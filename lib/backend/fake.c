@@ -316,8 +316,8 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		struct step *step;
 		int ret;
 
-		if (*vcpu->immediate_exit != 0)
-			return -EINTR;
+		if (*vcpu->kicked != 0)
+			return -ECANCELED;
 		deliver_answer(vcpu);
 		step = take_step(vcpu->vm->fake, vcpu->id);
 		ret = step != NULL ? perform(vcpu, step, exit) : sleep_a_little(vcpu);

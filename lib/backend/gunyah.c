@@ -361,7 +361,9 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 
 	/* H2: whatever stands here afterwards is new, even after EINTR. */
 	*reason = UAPI_GUNYAH_EXIT_UNKNOWN;
-	ret = gh_sys_ioctl0(vcpu->vm->sys, vcpu->fd, UAPI_GUNYAH_RUN, 0);
+	ret = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
+	if (ret > 0)
+		return -EPROTO;
 	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))
 		return ret;
 	memcpy(&copy, page, sizeof(copy));

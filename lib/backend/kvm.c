@@ -349,10 +349,12 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 	const struct uapi_kvm_run *run = vcpu->run;
 
 	for (;;) {
-		int ret = gh_sys_ioctl0(sys, vcpu->fd, UAPI_KVM_RUN, 0);
+		int ret = sys->enter(sys, vcpu->fd, UAPI_KVM_RUN, 0, vcpu->kicked);
 
-		if (ret == -EINTR || ret == -EAGAIN)
+		if (ret == -EINTR || ret == -EAGAIN || ret == -ECANCELED)
 			return ret;
+		if (ret > 0)
+			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
 			return gh_kvm_decode(run, exit);

@@ -176,8 +176,8 @@ static int script_irq(void *data, uint32_t spi, bool level)
 	return 0;
 }
 
-/* All interrupts are edge-triggered here. */
-static int script_ring(void *data, uint32_t spi)
+/* All interrupts of a script are edge-triggered. */
+static int script_pulse(void *data, uint32_t spi)
 {
 	return script_irq(data, spi, true);
 }
@@ -297,7 +297,7 @@ const struct sim_engine sim_engine_script = {
 	.set_register = script_set_register,
 	.start = script_start,
 	.irq = script_irq,
-	.ring = script_ring,
+	.pulse = script_pulse,
 	.run = script_run,
 	.answer = script_answer,
 	.answer_hypercall = script_answer_hypercall,

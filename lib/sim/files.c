@@ -294,6 +294,22 @@ static int files_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintpt
 	return (int)ret;
 }
 
+static int files_enter(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	struct sim_files *files = files_of(sys);
+	struct sim_file *file = file_get(files, fd);
+	long ret;
+
+	if (file == NULL)
+		return kernel->enter(kernel, fd, request, arg, cancel);
+	sim_signals_cancel(cancel);
+	ret = file->ops->ioctl(file, request & 0xffffffffu, arg);
+	sim_signals_cancel(NULL);
+	file_put(files, file);
+	return (int)ret;
+}
+
 /* None of the files has a read or a write operation. */
 static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 {
@@ -450,6 +466,7 @@ void sim_files_fill(struct gh_sys *sys)
 	sys->close = files_close;
 	sys->dup = files_dup;
 	sys->ioctl = files_ioctl;
+	sys->enter = files_enter;
 	sys->read = files_read;
 	sys->write = files_write;
 	sys->mmap = files_mmap;

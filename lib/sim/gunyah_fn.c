@@ -25,16 +25,8 @@ static void irqfd_signalled(void *data)
 
 	if (spi == RM_NO_SPI)
 		return;
-	/*
-	 * A doorbell clears itself when the guest acknowledges: for an interrupt that the guest takes by its edge that is a
-	 * pulse. The irqfd's own level flag makes no difference to what the guest sees.
-	 */
-	if (irqfd->level) {
-		(void)irqfd->vm->engine->ring(irqfd->vm->engine_vm, spi);
-		return;
-	}
-	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, true);
-	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, false);
+	/* A doorbell clears itself when the guest acknowledges, whether the flag says level or not. */
+	(void)irqfd->vm->engine->pulse(irqfd->vm->engine_vm, spi);
 }
 
 static const struct rm_doorbell *find_doorbell(const struct gunyah_vm *vm, uint32_t label)
@@ -69,7 +61,6 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
 		return;
 	irqfd_watch_again(irqfd);
 	irqfd->has_doorbell = true;
-	irqfd->level = bell->level;
 	atomic_store(&irqfd->spi, bell->spi);
 }
 

@@ -321,7 +321,8 @@ static int vcpu_run(struct gunyah_vcpu *vcpu)
 	int ret;
 
 	do {
-		sim_signals_begin(&signals);
+		if (!sim_signals_begin(&signals))
+			return -ECANCELED;
 		ret = run_once(vcpu, &signals);
 	} while (sim_signals_end(&signals, ret == -RESTART));
 	return ret == -RESTART ? -EINTR : ret;

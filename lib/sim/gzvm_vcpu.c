@@ -201,7 +201,8 @@ static long run(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	int ret;
 
 	do {
-		sim_signals_begin(&signals);
+		if (!sim_signals_begin(&signals))
+			return -ECANCELED;
 		ret = run_once(vcpu, &signals, arg, &signalled);
 	} while (sim_signals_end(&signals, signalled));
 	return ret;

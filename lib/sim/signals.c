@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,19 +17,36 @@
 /* A fault must kill or be handled where it happens; a blocked one kills silently. */
 static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
 
-void sim_signals_begin(struct sim_signals *signals)
+/* The flag of the gh_sys::enter that this thread is in. */
+static _Thread_local const volatile uint32_t *cancel_flag;
+
+void sim_signals_cancel(const volatile uint32_t *cancel)
+{
+	cancel_flag = cancel;
+}
+
+bool sim_signals_begin(struct sim_signals *signals)
 {
 	sigset_t all;
 
+	/* The kernel fills 8 bytes of them, and engines compare the whole. */
+	memset(signals, 0, sizeof(*signals));
 	sigfillset(&all);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
+	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
+	if (cancel_flag != NULL && *cancel_flag != 0) {
+		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
+		return false;
+	}
+	cancel_flag = NULL; /* a restarted call is past the look */
 	sigemptyset(&signals->unblocked);
 	for (int signal = 1; signal < NSIG; signal++) {
 		if (sigismember(&signals->blocked, signal) == 0)
 			(void)sigaddset(&signals->unblocked, signal);
 	}
+	return true;
 }
 
 static bool default_is_ignore(int signal)

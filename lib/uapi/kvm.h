@@ -230,6 +230,11 @@ struct uapi_kvm_run {
 #define UAPI_KVM_CREATE_DEVICE UAPI_IOWR(0xae, 0xe0, struct uapi_kvm_create_device)
 #define UAPI_KVM_SET_DEVICE_ATTR UAPI_IOW(0xae, 0xe1, struct uapi_kvm_device_attr)
 
+static_assert(UAPI_KVM_GET_API_VERSION == 0xae00, "request");
+static_assert(UAPI_KVM_CREATE_VM == 0xae01, "request");
+static_assert(UAPI_KVM_CHECK_EXTENSION == 0xae03, "request");
+static_assert(UAPI_KVM_GET_VCPU_MMAP_SIZE == 0xae04, "request");
+static_assert(UAPI_KVM_CREATE_VCPU == 0xae41, "request");
 static_assert(UAPI_KVM_SET_USER_MEMORY_REGION == 0x4020ae46, "request");
 static_assert(UAPI_KVM_IRQ_LINE == 0x4008ae61, "request");
 static_assert(UAPI_KVM_IRQFD == 0x4020ae76, "request");

@@ -109,9 +109,7 @@ struct gh_vcpu {
 	atomic_uint entries; /* fragile ones so far */
 	int wake_fd;         /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
-	atomic_int tid;
-	pthread_t thread; /* that tid belongs to */
-	bool has_thread;
+	atomic_int tid; /* of the thread that ran it last */
 	struct gh_exit exit;
 	struct gh_failure failure;
 };
@@ -179,7 +177,7 @@ void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
  */
 void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
-/* Before the first entry on a thread. */
+/* Before entries: this thread is the one to wake. */
 int gh_kick_thread(struct gh_vcpu *vcpu);
 /* Signals the vCPU's thread; the caller counts as a sender. */
 void gh_kick_send(struct gh_vcpu *vcpu);

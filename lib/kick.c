@@ -26,6 +26,13 @@
 /* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
 static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
 
+/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
+static _Thread_local struct {
+	int pid; /* a forked child's copy of this is not true there */
+	int tid;
+	int signal; /* unblocked */
+} self __attribute__((tls_model("initial-exec")));
+
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
 	struct gh_vcpu *vcpu = current;
@@ -60,24 +67,36 @@ int gh_kick_claim(struct gh_vm *vm)
 	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
 }
 
-int gh_kick_thread(struct gh_vcpu *vcpu)
+/* A thread that blocks the signal could not be woken. */
+static int prepare_thread(const struct gh_vm *vm)
 {
-	struct gh_sys *sys = vcpu->b.vm->sys;
-	pthread_t self = pthread_self();
+	struct gh_sys *sys = vm->b.sys;
 	sigset_t set;
 	int ret;
 
-	if (vcpu->has_thread && pthread_equal(vcpu->thread, self))
-		return 0;
-	/* A thread that blocks the signal could not be woken. */
 	(void)sigemptyset(&set);
-	(void)sigaddset(&set, vcpu->vm->kick_signal);
+	(void)sigaddset(&set, vm->kick_signal);
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	atomic_store(&vcpu->tid, sys->gettid(sys));
-	vcpu->thread = self;
-	vcpu->has_thread = true;
+	self.pid = vm->pid;
+	self.tid = sys->gettid(sys);
+	self.signal = vm->kick_signal;
+	return 0;
+}
+
+int gh_kick_thread(struct gh_vcpu *vcpu)
+{
+	const struct gh_vm *vm = vcpu->vm;
+
+	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+		int ret = prepare_thread(vm);
+
+		if (ret < 0)
+			return ret;
+	}
+	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
+		atomic_store(&vcpu->tid, self.tid);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Sent to a thread inside run() and taken back before run() returns; nobody ever handles it. */
@@ -50,6 +51,7 @@ struct kvm_vm {
 	pthread_mutex_t lock; /* of the fields below */
 	bool started;
 	bool levels[GH_KVM_LINES]; /* raised before the start */
+	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
 };
 
 /* --- the VM --------------------------------------------------------------------------------------------------------- */
@@ -93,6 +95,9 @@ static void kvm_vm_free(void *data)
 		vm->vcpus = vcpu->next;
 		vcpu_free(vcpu);
 	}
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		if (vm->pulses[line] >= 0)
+			(void)vm->b.sys->close(vm->b.sys, vm->pulses[line]);
 	if (vm->b.fd >= 0)
 		gh_backend_kvm.vm_destroy(&vm->b);
 	if (vm->b.dev >= 0)
@@ -109,6 +114,8 @@ static int kvm_vm_new(const struct sim_engine_options *options, void **ret_vm)
 	if (vm == NULL)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&vm->lock, NULL);
+	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
+		vm->pulses[line] = -1;
 	ret = open_kvm(vm, options);
 	if (ret < 0) {
 		kvm_vm_free(vm);
@@ -251,6 +258,41 @@ static int kvm_irq(void *data, uint32_t spi, bool level)
 	return ret;
 }
 
+/* Under the lock: a level-triggered irqfd of KVM, which lowers the line when the guest acknowledges. */
+static int make_pulse(struct kvm_vm *vm, uint32_t spi)
+{
+	struct gh_irqfd_spec spec = { .line = spi, .level = true };
+	int ret;
+
+	if (vm->pulses[spi] >= 0)
+		return 0;
+	spec.fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (spec.fd < 0)
+		return spec.fd;
+	ret = gh_kvm_irqfd(&vm->b, &spec, true);
+	if (ret < 0)
+		(void)vm->b.sys->close(vm->b.sys, spec.fd);
+	else
+		vm->pulses[spi] = spec.fd;
+	return ret;
+}
+
+static int kvm_pulse(void *data, uint32_t spi)
+{
+	static const uint64_t one = 1;
+	struct kvm_vm *vm = data;
+	int ret;
+
+	if (spi >= GH_KVM_LINES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = vm->started ? make_pulse(vm, spi) : -EBUSY;
+	if (ret == 0 && vm->b.sys->write(vm->b.sys, vm->pulses[spi], &one, sizeof(one)) < 0)
+		ret = -EIO;
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
 /* --- running -------------------------------------------------------------------------------------------------------- */
 
 /* Costs a system call only when the VMM's mask is another one than last time. */
@@ -259,6 +301,8 @@ static int open_signals(struct kvm_vcpu *vcpu, const sigset_t *unblocked)
 	sigset_t blocked;
 	int ret;
 
+	/* The C library touches only as many bytes of a set as the kernel has. */
+	memset(&blocked, 0, sizeof(blocked));
 	(void)sigfillset(&blocked);
 	for (int signal = 1; signal <= SIGRTMAX; signal++)
 		if (signal == WAKE_SIGNAL || sigismember(unblocked, signal) == 1)
@@ -447,6 +491,7 @@ const struct sim_engine sim_engine_kvm = {
 	.set_register = kvm_set_register,
 	.start = kvm_start,
 	.irq = kvm_irq,
+	.pulse = kvm_pulse,
 	.run = kvm_run,
 	.answer = kvm_answer,
 	.answer_hypercall = kvm_answer_hypercall,

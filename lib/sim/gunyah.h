@@ -68,6 +68,7 @@ struct gunyah_irqfd {
 	uint64_t id;
 	struct sim_watch *watch;
 	_Atomic uint32_t spi; /* RM_NO_SPI: no doorbell, signals are dropped */
+	bool level;           /* of the doorbell; set before spi */
 	bool has_doorbell;
 };
 

@@ -32,6 +32,7 @@
 struct rm_doorbell {
 	uint32_t label;
 	uint32_t spi; /* counted from 0; RM_NO_SPI if the interrupt is none */
+	bool level;   /* how the guest will configure it */
 	int node;     /* in the tree as it was parsed */
 };
 

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the unit tests share: short ways to a VM, and a look at what the process holds. */
+#ifndef TESTS_UNIT_UTIL_H
+#define TESTS_UNIT_UTIL_H
+
+#include <check.h>
+#include <gh/gh.h>
+#include <gh/sim.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define RAM_GPA UINT64_C(0x80000000)
+#define RAM_SIZE (4 * MIB)
+
+/* What libgh could leave behind: descriptors, and mappings of the kinds that it makes. */
+struct holdings {
+	unsigned int descriptors;
+	unsigned int mappings;
+};
+struct holdings holdings_now(void);
+bool holdings_equal(struct holdings a, struct holdings b);
+
+/* A fixture: the process holds the same after a test as before it. */
+void leaks_begin(void);
+void leaks_end(void);
+
+int run_suite(Suite *suite);
+/* A suite's case with the fixture. */
+TCase *add_case(Suite *suite, const char *name);
+
+/* These end the test if they fail. */
+struct gh_fake *new_fake(void);
+struct gh_vm *open_fake(struct gh_fake *fake);
+struct gh_sim *new_sim(const char *device, const char *script);
+struct gh_vm *open_sim(struct gh_sim *sim);
+void map_at(struct gh_vm *vm, uint64_t gpa, uint64_t length, uint32_t flags);
+struct gh_vcpu *add_vcpu(struct gh_vm *vm, uint32_t id);
+/* Memory, vCPU 0 and the start. */
+struct gh_vcpu *start_simply(struct gh_vm *vm);
+const struct gh_exit *run_once(struct gh_vcpu *vcpu);
+/* The last machine of open_sim() held together, and everything was closed; frees it. */
+void end_sim(struct gh_sim *sim);
+
+/* Takes what an eventfd has counted; 0 without waiting if that is nothing. */
+uint64_t take_count(int fd);
+/* Sleeps. */
+void pause_ms(unsigned int ms);
+bool failure_is(const struct gh_failure *failure, int error);
+
+#endif

@@ -76,6 +76,7 @@ struct gh_bvm {
 	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
+	bool in_child; /* a forked child closes: descriptors and mappings only, requests would take from the parent's VM */
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;

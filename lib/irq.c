@@ -110,7 +110,7 @@ static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (irqfd->active)
+	if (irqfd->active && !b->in_child)
 		(void)b->ops->irqfd(b, &irqfd->spec, false);
 	irqfd->active = false;
 }

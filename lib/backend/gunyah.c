@@ -278,6 +278,7 @@ static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, boo
 		.flags = spec->level ? UAPI_GUNYAH_IRQFD_LEVEL : 0,
 	};
 	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
+
 	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
 					 REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
 		       : 0;
@@ -320,7 +321,7 @@ static void remove_vcpu(struct gh_bvcpu *vcpu)
 	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
 
 	/* Before the VM goes: a vCPU that the devicetree lacks would break the kernel then (section 10.2). */
-	if (!vcpu->vm->forked)
+	if (!vcpu->vm->in_child)
 		(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	(void)vcpu->vm->sys->close(vcpu->vm->sys, vcpu->fd);
 	vcpu->fd = -1;

@@ -13,19 +13,17 @@ tally_add() {
 	echo "== $1: $2 passed, $3 failed ($((SECONDS - tally_begin)) s)"
 }
 
-# tally_check NAME COMMAND...: one check; its output is shown if it fails.
+# tally_check NAME COMMAND...: one check, whose status is returned; its output is shown if it fails.
 tally_check() {
-	local name=$1 log
+	local name=$1 log status=0
 	shift
 	tally_begin=$SECONDS
 	log=$(mktemp)
-	if "$@" >"$log" 2>&1; then
-		tally_add "$name" 1 0
-	else
-		cat "$log"
-		tally_add "$name" 0 1
-	fi
+	"$@" >"$log" 2>&1 || status=1
+	[ "$status" = 0 ] || cat "$log"
 	rm -f "$log"
+	tally_add "$name" $((1 - status)) "$status"
+	return "$status"
 }
 
 # tally_ctest NAME BUILD_DIR ARGUMENT...: what ctest runs. A test that was skipped has not passed, nor has a tier without tests.

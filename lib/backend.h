@@ -76,6 +76,7 @@ struct gh_bvm {
 	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
+	bool forked; /* this is a copy in a forked child: close and unmap, make no request, the VM is the parent's */
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;
@@ -165,6 +166,11 @@ struct gh_backend {
 	/* Results of the hypercall that the last exit reported. NULL: hypercalls never reach user space. */
 	void (*vcpu_answer_hypercall)(struct gh_bvcpu *vcpu, const uint64_t results[4]);
 
+	/*
+	 * Would the kernel really raise this line? Called before the start, after vm_check, and for lines that come later.
+	 * NULL: it would. Serial.
+	 */
+	int (*irqfd_check)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
 	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);

@@ -70,11 +70,29 @@ static void raise_early(struct gh_sys *sys, int fd)
 		(void)sys->write(sys, fd, &one, sizeof(one));
 }
 
+static int check_line(struct gh_irqfd *irqfd)
+{
+	struct gh_bvm *b = &irqfd->vm->b;
+
+	return b->ops->irqfd_check != NULL ? b->ops->irqfd_check(b, &irqfd->spec) : 0;
+}
+
+int gh_irqfds_check(struct gh_vm *vm)
+{
+	int ret = 0;
+
+	for (struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL && ret == 0; irqfd = irqfd->next)
+		ret = check_line(irqfd);
+	return ret;
+}
+
 static int activate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
-	int ret;
+	int ret = check_line(irqfd);
 
+	if (ret < 0)
+		return ret;
 	irqfd->vm->failure.error = 0;
 	ret = b->ops->irqfd(b, &irqfd->spec, true);
 	if (ret < 0) {
@@ -92,7 +110,7 @@ static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (irqfd->active)
+	if (irqfd->active && !b->forked)
 		(void)b->ops->irqfd(b, &irqfd->spec, false);
 	irqfd->active = false;
 }

@@ -201,6 +201,7 @@ void gh_vm_close(struct gh_vm *vm)
 	if (vm == NULL)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
+	vm->b.forked = gh_vm_is_forked(vm);
 	gh_courier_stop(vm);
 	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
 	gh_ioevents_free(vm);
@@ -315,7 +316,13 @@ static int check_start(struct gh_vm *vm)
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"The devicetree, with its room for growth, is not inside one region of memory.");
-	return vm->b.ops->vm_check != NULL ? vm->b.ops->vm_check(&vm->b) : 0;
+	if (vm->b.ops->vm_check != NULL) {
+		int ret = vm->b.ops->vm_check(&vm->b);
+
+		if (ret < 0)
+			return ret;
+	}
+	return gh_irqfds_check(vm);
 }
 
 static void place_gic(struct gh_vm *vm)

@@ -260,6 +260,16 @@ static int change_function(struct gh_bvm *vm, bool add, uint32_t type, const voi
 			      (uintptr_t)&fn);
 }
 
+/* The kernel would take it, drop every interrupt, and break when it goes (section 10.2). */
+static int gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec)
+{
+	if (gh_gunyah_tree_has_bell(vm->priv, spec->line))
+		return 0;
+	return gh_fail(vm->failure, -EINVAL, "connect an eventfd to a line", NULL,
+		       "Add a \"doorbell\" vdevice with this label to the devicetree.",
+		       "The devicetree has no doorbell with the label %u.", spec->line);
+}
+
 static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
 {
 	struct uapi_gunyah_fn_irqfd arg = {
@@ -267,14 +277,7 @@ static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, boo
 		.label = spec->line,
 		.flags = spec->level ? UAPI_GUNYAH_IRQFD_LEVEL : 0,
 	};
-	int ret;
-
-	/* The kernel would take it, drop every interrupt, and break when it goes (section 10.2). */
-	if (on && !gh_gunyah_tree_has_bell(vm->priv, spec->line))
-		return gh_fail(vm->failure, -EINVAL, "connect an eventfd to a line", NULL,
-			       "Add a \"doorbell\" vdevice with this label to the devicetree.",
-			       "The devicetree has no doorbell with the label %u.", spec->line);
-	ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
+	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
 	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
 					 REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
 		       : 0;
@@ -317,7 +320,8 @@ static void remove_vcpu(struct gh_bvcpu *vcpu)
 	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
 
 	/* Before the VM goes: a vCPU that the devicetree lacks would break the kernel then (section 10.2). */
-	(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
+	if (!vcpu->vm->forked)
+		(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	(void)vcpu->vm->sys->close(vcpu->vm->sys, vcpu->fd);
 	vcpu->fd = -1;
 }
@@ -399,6 +403,7 @@ const struct gh_backend gh_backend_gunyah = {
 	.vcpu_destroy = gunyah_vcpu_destroy,
 	.vcpu_run = gunyah_vcpu_run,
 	.vcpu_answer = gunyah_vcpu_answer,
+	.irqfd_check = gunyah_irqfd_check,
 	.irqfd = gunyah_irqfd,
 	.ioevent = gunyah_ioevent,
 };

@@ -4,6 +4,9 @@
  *
  * A VM lives as long as its own file or a vCPU's file is open or mapped; nothing else stops it. The real driver takes it
  * down in a work queue, some time after close() has returned; here it is gone when close() returns.
+ *
+ * Not simulated: vCPUs that the hypervisor schedules, message queues, firmware; and a thread's store to immediate_exit ends
+ * the RUN of a guest that computes only when something else brings it back to the host.
  */
 #include "gunyah.h"
 
@@ -31,6 +34,9 @@ static int vm_init_lock(struct gunyah_vm *vm)
 
 static void vm_free(struct gunyah_vm *vm)
 {
+	/* Closing a VM that runs stops it first. */
+	if (vm->state == GUNYAH_RUNNING)
+		gunyah_vcpu_check_end(vm);
 	gunyah_fn_free(vm);
 	if (vm->engine_vm != NULL)
 		vm->engine->vm_free(vm->engine_vm);

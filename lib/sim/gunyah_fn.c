@@ -61,7 +61,6 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
 		return;
 	irqfd_watch_again(irqfd);
 	irqfd->has_doorbell = true;
-	irqfd->level = bell->level;
 	atomic_store(&irqfd->spi, bell->spi);
 }
 

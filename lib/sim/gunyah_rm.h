@@ -32,7 +32,6 @@
 struct rm_doorbell {
 	uint32_t label;
 	uint32_t spi; /* counted from 0; RM_NO_SPI if the interrupt is none */
-	bool level;   /* how the guest will configure it */
 	int node;     /* in the tree as it was parsed */
 };
 
@@ -84,7 +83,10 @@ struct rm_memory {
 int gunyah_rm_parse(const void *fdt, size_t size, struct rm_tree *ret_tree);
 void gunyah_rm_tree_free(struct rm_tree *tree);
 
-/* VM_START: gives every parcel its place. -ENODEV if that cannot be, or the policy is against it. */
+/*
+ * VM_START: gives every parcel its place. -ENODEV if that cannot be, or the policy is against it; the tree can be patched all
+ * the same, to find out whether it has room.
+ */
 int gunyah_rm_place(const void *fdt, const struct rm_tree *tree, struct rm_memory *memory);
 
 /*

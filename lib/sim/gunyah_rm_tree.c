@@ -12,9 +12,6 @@
 /* Base address of the observed platform for a tree that has none. It is below the memory range, so START fails later. */
 #define BASE_DEFAULT 0x28800000ull
 
-/* In the third cell of an interrupt: triggered by a level, high or low. */
-#define IRQ_LEVEL_MASK 0xcu
-
 /* Kinds of vdevices that a resource manager knows; of these, doorbells and shared memory concern a VMM. */
 static const char *const vdevice_types[] = {
 	"doorbell", "doorbell-source", "message-queue", "message-queue-pair", "rm-rpc",     "shm",
@@ -272,7 +269,6 @@ static int read_doorbell(const void *fdt, int node, struct rm_tree *tree)
 		return -EINVAL;
 	if (cells != NULL && fdt32_ld(&cells[0]) == 0) {
 		bell->spi = fdt32_ld(&cells[1]);
-		bell->level = (fdt32_ld(&cells[2]) & IRQ_LEVEL_MASK) != 0;
 		if (bell->spi > 987)
 			return -EINVAL;
 	}

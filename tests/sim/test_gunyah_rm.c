@@ -124,8 +124,6 @@ START_TEST(test_what_is_read)
 	ck_assert_uint_eq(parsed.doorbells[0].spi, 32);
 	ck_assert_uint_eq(parsed.doorbells[1].label, 6);
 	ck_assert_uint_eq(parsed.doorbells[1].spi, 33);
-	ck_assert(!parsed.doorbells[0].level);
-	ck_assert(parsed.doorbells[1].level);
 	/* A cpu that is disabled has no number. */
 	ck_assert_int_eq(parse(&disabled), 0);
 	ck_assert_uint_eq(parsed.cpus, 2);

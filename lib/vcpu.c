@@ -233,6 +233,9 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 		int ret;
 
 		gh_vcpu_sit_out_pause(vcpu);
+		/* After the nudge was taken: it may have been the one that tells of the end, and there is no second one. */
+		if (gh_vm_has_ended(vcpu->vm))
+			return deliver_end(vcpu);
 		ret = enter(vcpu);
 		if (ret == 0)
 			return deliver(vcpu);

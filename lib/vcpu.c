@@ -157,9 +157,9 @@ static enum gh_pending get_pending(struct gh_vcpu *vcpu)
 
 static int deliver_end(struct gh_vcpu *vcpu)
 {
+	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->exit = vcpu->vm->end;
 	set_pending(vcpu, GH_PENDING_NOTHING);
-	vcpu->answer_on_way = false;
 	return 0;
 }
 

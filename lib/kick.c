@@ -39,9 +39,13 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)info;
-	if (vcpu == NULL || gh_arch_rewind(context) || GH_ARCH_ENTER)
+	if (vcpu == NULL || gh_arch_rewind(context))
 		return;
-	/* Without code to take the call back, the kernel must notice. Not while an answer is out (H1): courier.c asks again. */
+	/*
+	 * The window may be open all the same: this handler can have interrupted another one that interrupted the window, or
+	 * there is no code to take the call back. Then the kernel must notice. Not while an answer is out (H1): courier.c
+	 * asks again.
+	 */
 	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
 		*vcpu->b.immediate_exit = 1;
 }

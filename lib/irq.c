@@ -92,7 +92,7 @@ static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (irqfd->active)
+	if (irqfd->active && !b->forked)
 		(void)b->ops->irqfd(b, &irqfd->spec, false);
 	irqfd->active = false;
 }

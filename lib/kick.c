@@ -238,6 +238,9 @@ int gh_vcpu_kick(struct gh_vcpu *vcpu)
 {
 	if (vcpu == NULL)
 		return -EINVAL;
+	/* A child's copy of the word is not the parent's, but the thread it would signal is. */
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
 	gh_kick(vcpu, GH_KICK);
 	return 0;
 }

@@ -225,6 +225,8 @@ int gh_vm_quit(struct gh_vm *vm)
 {
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	atomic_store(&vm->quitting, true);
 	for_all(vm, kick);
 	return 0;
@@ -267,6 +269,8 @@ int gh_vm_resume(struct gh_vm *vm)
 
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	paused = atomic_load(&vm->paused);
 	do {
 		if (paused == 0)

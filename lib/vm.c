@@ -201,6 +201,7 @@ void gh_vm_close(struct gh_vm *vm)
 	if (vm == NULL)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
+	vm->b.forked = gh_vm_is_forked(vm);
 	gh_courier_stop(vm);
 	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
 	gh_ioevents_free(vm);

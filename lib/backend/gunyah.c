@@ -317,7 +317,8 @@ static void remove_vcpu(struct gh_bvcpu *vcpu)
 	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
 
 	/* Before the VM goes: a vCPU that the devicetree lacks would break the kernel then (section 10.2). */
-	(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
+	if (!vcpu->vm->forked)
+		(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	(void)vcpu->vm->sys->close(vcpu->vm->sys, vcpu->fd);
 	vcpu->fd = -1;
 }

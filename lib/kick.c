@@ -207,9 +207,15 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 	uint64_t wakes;
 
 	atomic_store(&vcpu->where, GH_WAITING);
-	while (!gh_kick_pending(vcpu) && still(vcpu))
-		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
-			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+	while (!gh_kick_pending(vcpu) && still(vcpu)) {
+		int ret = sys->ppoll(sys, &poll, 1, NULL);
+
+		/* A signal of the VMM's own, for no kick comes by signal here: it interrupts, as it would in the guest. */
+		if (ret == -EINTR)
+			(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
+		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break;
+	}
 	atomic_store(&vcpu->where, GH_OUT);
 }
 

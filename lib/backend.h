@@ -76,7 +76,7 @@ struct gh_bvm {
 	int dev; /* the device, open for the VM's whole life; -1 for a backend without one */
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
-	bool forked; /* this is a copy in a forked child: close and unmap, make no request, the VM is the parent's */
+	bool in_child; /* a forked child closes: descriptors and mappings only, requests would take from the parent's VM */
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;
@@ -90,7 +90,8 @@ struct gh_bvm {
 	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
-	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
+	bool forked; /* a forked child closes: no request that would take something from the parent's VM */
+	void *priv;  /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */
@@ -101,8 +102,8 @@ struct gh_bvcpu {
 	struct gh_failure *failure;
 	const volatile uint32_t *kicked; /* a kick is pending: for gh_sys::enter */
 	/*
-	 * A byte that ends the next kernel entry when it is 1. Used where the processor has no code to take a call back: the
-	 * kick handler stores it on the vCPU's own thread, the core clears it. Set by vcpu_create.
+	 * A byte that ends the next kernel entry when it is 1. Used where a call cannot be taken back: the kick handler stores
+	 * it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
 	void *run; /* run page or buffer */
@@ -167,8 +168,8 @@ struct gh_backend {
 	void (*vcpu_answer_hypercall)(struct gh_bvcpu *vcpu, const uint64_t results[4]);
 
 	/*
-	 * Would the kernel really raise this line? Called before the start, after vm_check, and for lines that come later.
-	 * NULL: it would. Serial.
+	 * Can this line be had? The part of vm_check that concerns lines; also asked for those that are added later. NULL: all
+	 * can. Serial.
 	 */
 	int (*irqfd_check)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */

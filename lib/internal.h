@@ -189,6 +189,7 @@ void gh_courier_stop(struct gh_vm *vm);
 void gh_courier_call(struct gh_vm *vm);
 
 /* irq.c and ioevent.c; serial */
+/* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
 int gh_irqfds_activate(struct gh_vm *vm);
 void gh_irqfds_free(struct gh_vm *vm);

@@ -140,7 +140,7 @@ void gh_ioevents_free(struct gh_vm *vm)
 		struct gh_ioevent *ioevent = vm->ioevents;
 
 		vm->ioevents = ioevent->next;
-		if (ioevent->active && !vm->b.forked)
+		if (ioevent->active && !vm->b.in_child)
 			(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
 		ioevent_free(ioevent);
 	}

@@ -70,7 +70,7 @@ static void raise_early(struct gh_sys *sys, int fd)
 		(void)sys->write(sys, fd, &one, sizeof(one));
 }
 
-static int check_line(struct gh_irqfd *irqfd)
+static int check_line(const struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
@@ -81,7 +81,7 @@ int gh_irqfds_check(struct gh_vm *vm)
 {
 	int ret = 0;
 
-	for (struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL && ret == 0; irqfd = irqfd->next)
+	for (const struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL && ret == 0; irqfd = irqfd->next)
 		ret = check_line(irqfd);
 	return ret;
 }
@@ -89,12 +89,12 @@ int gh_irqfds_check(struct gh_vm *vm)
 static int activate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
-	int ret = check_line(irqfd);
+	int ret;
 
-	if (ret < 0)
-		return ret;
 	irqfd->vm->failure.error = 0;
-	ret = b->ops->irqfd(b, &irqfd->spec, true);
+	ret = check_line(irqfd);
+	if (ret == 0)
+		ret = b->ops->irqfd(b, &irqfd->spec, true);
 	if (ret < 0) {
 		if (irqfd->vm->failure.error == 0)
 			(void)gh_fail_request(&irqfd->vm->failure, ret, STEP, "IRQFD");
@@ -110,7 +110,7 @@ static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (irqfd->active && !b->forked)
+	if (irqfd->active && !b->in_child)
 		(void)b->ops->irqfd(b, &irqfd->spec, false);
 	irqfd->active = false;
 }

@@ -103,8 +103,14 @@ struct runner {
 static void *run_vcpu(void *argument)
 {
 	struct runner *runner = argument;
+	char name[16];
 	int ret = 0;
 
+	/* Here, and not by the thread that made this one: the hook may choose another name. */
+	(void)snprintf(name, sizeof(name), "vcpu%u", runner->vcpu->b.id);
+#if defined(__linux__)
+	(void)pthread_setname_np(pthread_self(), name);
+#endif
 	if (runner->options->thread_begins != NULL)
 		ret = runner->options->thread_begins(runner->options->data, runner->vcpu);
 	runner->result = ret < 0 ? ret : loop(runner->vcpu, runner->options);
@@ -114,27 +120,15 @@ static void *run_vcpu(void *argument)
 	return NULL;
 }
 
-static int start_runner(struct runner *runner)
-{
-	char name[16];
-	int ret = pthread_create(&runner->thread, NULL, run_vcpu, runner);
-
-	if (ret != 0)
-		return -ret;
-	(void)snprintf(name, sizeof(name), "vcpu%u", runner->vcpu->b.id);
-#if defined(__linux__)
-	(void)pthread_setname_np(runner->thread, name);
-#endif
-	return 0;
-}
-
 /* With every signal blocked, which the threads inherit; each opens the kick signal for itself. */
 static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_started)
 {
 	int ret = 0;
 
 	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
-		ret = start_runner(&runners[*ret_started]);
+		struct runner *runner = &runners[*ret_started];
+
+		ret = -pthread_create(&runner->thread, NULL, run_vcpu, runner);
 		if (ret < 0)
 			return ret;
 	}
@@ -225,6 +219,8 @@ int gh_vm_quit(struct gh_vm *vm)
 {
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	atomic_store(&vm->quitting, true);
 	for_all(vm, kick);
 	return 0;
@@ -267,6 +263,8 @@ int gh_vm_resume(struct gh_vm *vm)
 
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	paused = atomic_load(&vm->paused);
 	do {
 		if (paused == 0)

@@ -157,9 +157,9 @@ static enum gh_pending get_pending(struct gh_vcpu *vcpu)
 
 static int deliver_end(struct gh_vcpu *vcpu)
 {
+	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->exit = vcpu->vm->end;
 	set_pending(vcpu, GH_PENDING_NOTHING);
-	vcpu->answer_on_way = false;
 	return 0;
 }
 
@@ -233,6 +233,9 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 		int ret;
 
 		gh_vcpu_sit_out_pause(vcpu);
+		/* After the nudge was taken: it may have been the one that tells of the end, and there is no second one. */
+		if (gh_vm_has_ended(vcpu->vm))
+			return deliver_end(vcpu);
 		ret = enter(vcpu);
 		if (ret == 0)
 			return deliver(vcpu);

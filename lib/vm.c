@@ -201,7 +201,7 @@ void gh_vm_close(struct gh_vm *vm)
 	if (vm == NULL)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
-	vm->b.forked = gh_vm_is_forked(vm);
+	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_courier_stop(vm);
 	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
 	gh_ioevents_free(vm);
@@ -300,6 +300,7 @@ int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0)
 static int check_start(struct gh_vm *vm)
 {
 	bool has_boot_vcpu = false;
+	int ret = 0;
 
 	if (atomic_load(&vm->state) != GH_VM_OPEN)
 		return gh_fail_state(&vm->failure, STEP_START, "The VM has been started, or a start has failed half-way.");
@@ -316,13 +317,9 @@ static int check_start(struct gh_vm *vm)
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"The devicetree, with its room for growth, is not inside one region of memory.");
-	if (vm->b.ops->vm_check != NULL) {
-		int ret = vm->b.ops->vm_check(&vm->b);
-
-		if (ret < 0)
-			return ret;
-	}
-	return gh_irqfds_check(vm);
+	if (vm->b.ops->vm_check != NULL)
+		ret = vm->b.ops->vm_check(&vm->b);
+	return ret < 0 ? ret : gh_irqfds_check(vm);
 }
 
 static void place_gic(struct gh_vm *vm)

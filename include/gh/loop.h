@@ -98,6 +98,7 @@ GH_API int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *options);
  * @param[in] vm VM.
  * @retval 0       Done; the loops return as soon as their vCPUs come out of the guest.
  * @retval -EINVAL @p vm is NULL.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -136,6 +137,7 @@ GH_API int gh_vm_pause(struct gh_vm *vm);
  * @retval 0       Done.
  * @retval -EINVAL @p vm is NULL.
  * @retval -EBUSY  The VM is not paused.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe

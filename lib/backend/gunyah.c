@@ -278,6 +278,7 @@ static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, boo
 		.flags = spec->level ? UAPI_GUNYAH_IRQFD_LEVEL : 0,
 	};
 	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
+
 	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
 					 REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
 		       : 0;
@@ -320,7 +321,7 @@ static void remove_vcpu(struct gh_bvcpu *vcpu)
 	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
 
 	/* Before the VM goes: a vCPU that the devicetree lacks would break the kernel then (section 10.2). */
-	if (!vcpu->vm->forked)
+	if (!vcpu->vm->in_child)
 		(void)change_function(vcpu->vm, false, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	(void)vcpu->vm->sys->close(vcpu->vm->sys, vcpu->fd);
 	vcpu->fd = -1;
@@ -379,13 +380,13 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		       : 0;
 }
 
-/* `data` alone: the kernel keeps its own copy of address and width (H4). Byte order is the guest's, little-endian. */
+/* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */
 static void gunyah_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		page->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(page->u.mmio.data, value);
 	page->u.mmio.resume_action = 0;
 }
 

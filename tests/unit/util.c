@@ -150,6 +150,32 @@ struct gh_vcpu *start_simply(struct gh_vm *vm)
 	return vcpu;
 }
 
+static const struct tree_bell standard_bells[] = { { 5, 5, 1 }, { 6, 6, 4 } };
+const struct tree standard_tree = { .cpus = 2, .bells = standard_bells, .bell_count = 2 };
+
+void put_tree(struct gh_vm *vm, const struct tree *tree)
+{
+	static char buffer[TREE_ROOM];
+	size_t size = tree_build(tree, buffer, sizeof(buffer));
+
+	ck_assert_uint_gt(size, 0);
+	ck_assert_int_eq(gh_vm_write(vm, DTB_GPA, buffer, size), 0);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, DTB_GPA, 2 * TREE_ROOM), 0);
+}
+
+struct gh_vcpu *start_standard(struct gh_vm *vm)
+{
+	struct gh_vcpu *vcpu;
+	int ret;
+
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(vm, &standard_tree);
+	vcpu = add_vcpu(vm, 0);
+	ret = gh_vm_start(vm);
+	ck_assert_msg(ret == 0, "start: %d (%s)", ret, gh_vm_failure(vm)->cause);
+	return vcpu;
+}
+
 const struct gh_exit *run_once(struct gh_vcpu *vcpu)
 {
 	const struct gh_exit *exit = NULL;

@@ -3,6 +3,8 @@
 #ifndef TESTS_UNIT_UTIL_H
 #define TESTS_UNIT_UTIL_H
 
+#include "tree.h"
+
 #include <check.h>
 #include <gh/gh.h>
 #include <gh/sim.h>
@@ -12,6 +14,9 @@
 #define MIB (UINT64_C(1) << 20)
 #define RAM_GPA UINT64_C(0x80000000)
 #define RAM_SIZE (4 * MIB)
+#define DTB_GPA (RAM_GPA + 2 * MIB)
+#define GUNYAH "sim:gunyah/android14-6.1"
+#define GENIEZONE "sim:gzvm/v9"
 
 /* What libgh could leave behind: descriptors, and mappings of the kinds that it makes. */
 struct holdings {
@@ -38,8 +43,14 @@ void map_at(struct gh_vm *vm, uint64_t gpa, uint64_t length, uint32_t flags);
 struct gh_vcpu *add_vcpu(struct gh_vm *vm, uint32_t id);
 /* Memory, vCPU 0 and the start. */
 struct gh_vcpu *start_simply(struct gh_vm *vm);
+/* Two cpus, and doorbells 5 and 6 that raise the lines of the same numbers. */
+extern const struct tree standard_tree;
+/* Writes a tree to DTB_GPA, with room, and names it. */
+void put_tree(struct gh_vm *vm, const struct tree *tree);
+/* Memory with the standard tree, vCPU 0 and the start: good for every backend. */
+struct gh_vcpu *start_standard(struct gh_vm *vm);
 const struct gh_exit *run_once(struct gh_vcpu *vcpu);
-/* The last machine of open_sim() held together, and everything was closed; frees it. */
+/* Nothing would have broken, and everything was closed; frees the machine. */
 void end_sim(struct gh_sim *sim);
 
 /* Takes what an eventfd has counted; 0 without waiting if that is nothing. */

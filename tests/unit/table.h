@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A system-call table around another one: it counts the library's calls, and makes one of them fail. Programs that use it
+ * are linked with --wrap=gh_simload and --wrap=gh_sys_kernel, so that it stands between libgh and what is below.
+ */
+#ifndef TESTS_UNIT_TABLE_H
+#define TESTS_UNIT_TABLE_H
+
+#include <stdbool.h>
+
+/* Is this thread inside a call of the library that counts? Calls from other threads, or at other times, do not. */
+extern _Thread_local bool table_counts;
+/* Is this thread inside the simulated kernel? */
+extern _Thread_local unsigned int table_depth;
+
+/* Should the library's own kernel table be wrapped, too? Not for simulated machines, which need the kernel themselves. */
+void table_wrap_kernel(bool on);
+/* Begins to count at 0; the n-th call from 1 fails with `error` (negative), 0: none. */
+void table_arm(unsigned long n, int error);
+/* Has it failed? */
+bool table_fired(void);
+/* Its name, or "". */
+const char *table_victim(void);
+unsigned long table_count(void);
+/* Of these, those to a device. */
+unsigned long table_requests(void);
+/* Mappings that the library has made and not given back, whatever counts. */
+unsigned int table_mappings(void);
+
+#endif

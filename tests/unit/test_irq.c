@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Lines that eventfds raise: every documented refusal, and what a guest sees of them on the simulated devices. */
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define PORT UINT64_C(0x3f8)
+
+/* Says which interrupt it got, for ever. */
+static const char echo_script[] = "wfi; ack; echo 0x3f8 4; loop";
+
+static struct gh_fake *fake;
+static struct gh_vm *vm;
+
+static void setup(void)
+{
+	fake = new_fake();
+	vm = open_fake(fake);
+}
+
+static void teardown(void)
+{
+	gh_vm_close(vm);
+	gh_fake_free(fake);
+}
+
+static int add(struct gh_vm *to, uint32_t line, uint32_t flags, int fd, struct gh_irqfd **ret_irqfd)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	int mark = 0;
+	struct gh_irqfd *none = (struct gh_irqfd *)&mark;
+	int ret;
+
+	*ret_irqfd = none;
+	options.line = line;
+	options.flags = flags;
+	options.fd = fd;
+	ret = gh_irqfd_add(to, &options, ret_irqfd);
+	if (ret < 0) {
+		ck_assert_ptr_eq(*ret_irqfd, none);
+		ck_assert(failure_is(gh_vm_failure(to), ret));
+		*ret_irqfd = NULL;
+	}
+	return ret;
+}
+
+/* The tests of refusals, before the start and after it. */
+static void maybe_start(int index)
+{
+	if (index == 1)
+		(void)start_simply(vm);
+}
+
+START_TEST(test_null)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
+
+	ck_assert_int_eq(gh_irqfd_add(NULL, &options, &irqfd), -EINVAL);
+	ck_assert_int_eq(gh_irqfd_add(vm, NULL, &irqfd), -EINVAL);
+	ck_assert_int_eq(gh_irqfd_add(vm, &options, NULL), -EINVAL);
+	ck_assert_ptr_null(irqfd);
+	ck_assert_int_eq(gh_irqfd_raise(NULL), -EINVAL);
+	ck_assert_int_eq(gh_irqfd_fd(NULL), -1);
+	gh_irqfd_remove(NULL);
+}
+END_TEST
+
+START_TEST(test_refused)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
+	int pipe_fds[2];
+	int file;
+
+	maybe_start(_i);
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(add(vm, 0, 1 << 1, -1, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, UINT32_MAX, -1, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, 0, -2, &irqfd), -EINVAL);
+	options.reserved = 1;
+	ck_assert_int_eq(gh_irqfd_add(vm, &options, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, 0, pipe_fds[0], &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, 0, pipe_fds[1], &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, 0, file, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(vm, 0, 0, 1023, &irqfd), -EBADF);
+	ck_assert_int_eq(add(vm, 256, 0, -1, &irqfd), -ERANGE);
+	ck_assert_int_eq(add(vm, UINT32_MAX, 0, -1, &irqfd), -ERANGE);
+	ck_assert_int_eq(add(vm, 255, GH_IRQ_LEVEL, -1, &irqfd), 0);
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
+	(void)close(file);
+}
+END_TEST
+
+START_TEST(test_one_irqfd_a_line)
+{
+	struct gh_irqfd *first = NULL;
+	struct gh_irqfd *second = NULL;
+
+	maybe_start(_i);
+	ck_assert_int_eq(add(vm, 3, 0, -1, &first), 0);
+	ck_assert_int_eq(add(vm, 3, 0, -1, &second), -EEXIST);
+	ck_assert_int_eq(add(vm, 3, GH_IRQ_LEVEL, -1, &second), -EEXIST);
+	ck_assert_int_eq(add(vm, 4, 0, -1, &second), 0);
+	/* Gone is gone. */
+	gh_irqfd_remove(first);
+	ck_assert_int_eq(add(vm, 3, 0, -1, &first), 0);
+	gh_irqfd_remove(second);
+	gh_irqfd_remove(first);
+}
+END_TEST
+
+START_TEST(test_descriptors)
+{
+	struct gh_irqfd *own = NULL;
+	struct gh_irqfd *copied = NULL;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	maybe_start(_i);
+	ck_assert_int_eq(add(vm, 1, 0, -1, &own), 0);
+	ck_assert_int_eq(add(vm, 2, 0, fd, &copied), 0);
+	ck_assert_int_ne(gh_irqfd_fd(copied), fd);
+	ck_assert_int_eq(fcntl(gh_irqfd_fd(own), F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(gh_irqfd_fd(copied), F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(gh_irqfd_raise(own), 0);
+	ck_assert_int_eq(gh_irqfd_raise(own), 0);
+	ck_assert_uint_eq(take_count(gh_irqfd_fd(own)), 2);
+	/* One eventfd behind both numbers; the caller may close its own. */
+	ck_assert_int_eq(gh_irqfd_raise(copied), 0);
+	ck_assert_uint_eq(take_count(fd), 1);
+	(void)close(fd);
+	ck_assert_int_eq(gh_irqfd_raise(copied), 0);
+	ck_assert_uint_eq(take_count(gh_irqfd_fd(copied)), 1);
+}
+END_TEST
+
+START_TEST(test_removal_in_any_order)
+{
+	static const int orders[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	struct gh_irqfd *irqfds[3] = { NULL };
+
+	for (uint32_t i = 0; i < 3; i++)
+		ck_assert_int_eq(add(vm, i, 0, -1, &irqfds[i]), 0);
+	if (_i % 2 == 1)
+		(void)start_simply(vm);
+	for (size_t i = 0; i < 3; i++)
+		gh_irqfd_remove(irqfds[orders[_i][i]]);
+	for (uint32_t i = 0; i < 3; i++)
+		ck_assert_int_eq(add(vm, i, 0, -1, &irqfds[i]), 0);
+}
+END_TEST
+
+/* --- simulated devices ---------------------------------------------------------------------------------------------- */
+
+static const char *const devices[] = { GUNYAH, GENIEZONE };
+
+static uint64_t next_interrupt(struct gh_vcpu *vcpu)
+{
+	const struct gh_exit *exit = run_once(vcpu);
+
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	ck_assert_uint_eq(exit->mmio.gpa, PORT);
+	return exit->mmio.value;
+}
+
+START_TEST(test_guest_gets_it)
+{
+	struct gh_sim *sim = new_sim(devices[_i], echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *early = NULL;
+	struct gh_irqfd *late = NULL;
+	struct gh_vcpu *vcpu;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	/* Written to before the start, by the caller's own descriptor: it counts. */
+	ck_assert_int_eq(add(real, 5, 0, fd, &early), 0);
+	ck_assert_int_eq(eventfd_write(fd, 1), 0);
+	vcpu = start_standard(real);
+	ck_assert_uint_eq(next_interrupt(vcpu), 5 + 32);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(gh_irqfd_raise(early), 0);
+		ck_assert_uint_eq(next_interrupt(vcpu), 5 + 32);
+	}
+	/* Readable already when it is added to the started VM: that counts as well. */
+	(void)take_count(fd);
+	gh_irqfd_remove(early);
+	ck_assert_int_eq(eventfd_write(fd, 1), 0);
+	ck_assert_int_eq(add(real, 6, 0, fd, &late), 0);
+	ck_assert_uint_eq(next_interrupt(vcpu), 6 + 32);
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fd);
+}
+END_TEST
+
+/* After its removal, an eventfd raises nothing. */
+START_TEST(test_removed)
+{
+	struct gh_sim *sim = new_sim(devices[_i], echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *removed = NULL;
+	struct gh_irqfd *kept = NULL;
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct gh_vcpu *vcpu;
+
+	ck_assert_int_eq(add(real, 5, 0, fd, &removed), 0);
+	ck_assert_int_eq(add(real, 6, 0, -1, &kept), 0);
+	vcpu = start_standard(real);
+	gh_irqfd_remove(removed);
+	ck_assert_int_eq(eventfd_write(fd, 1), 0);
+	pause_ms(5);
+	ck_assert_int_eq(gh_irqfd_raise(kept), 0);
+	ck_assert_uint_eq(next_interrupt(vcpu), 6 + 32);
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fd);
+}
+END_TEST
+
+/* The kernel would take it, drop every interrupt, and break when it goes. */
+START_TEST(test_gunyah_without_doorbell)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+
+	ck_assert_int_eq(add(real, 988, 0, -1, &irqfd), -ERANGE);
+	(void)start_standard(real);
+	ck_assert_int_eq(add(real, 7, 0, -1, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(real, 5, GH_IRQ_LEVEL, -1, &irqfd), 0);
+	ck_assert_int_eq(add(real, 5, 0, -1, &irqfd), -EEXIST);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
+/* Found before the kernel is asked, so that the start can be tried again. */
+START_TEST(test_gunyah_start_without_doorbell)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *missing = NULL;
+	struct gh_irqfd *present = NULL;
+	struct gh_vcpu *vcpu;
+
+	ck_assert_int_eq(add(real, 7, 0, -1, &missing), 0);
+	ck_assert_int_eq(add(real, 5, 0, -1, &present), 0);
+	map_at(real, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(real, &standard_tree);
+	vcpu = add_vcpu(real, 0);
+	ck_assert_int_eq(gh_vm_start(real), -EINVAL);
+	ck_assert(failure_is(gh_vm_failure(real), -EINVAL));
+	gh_irqfd_remove(missing);
+	ck_assert_int_eq(gh_vm_start(real), 0);
+	ck_assert_int_eq(gh_irqfd_raise(present), 0);
+	ck_assert_uint_eq(next_interrupt(vcpu), 5 + 32);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
+START_TEST(test_geniezone_limits)
+{
+	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	ck_assert_int_eq(add(real, 5, GH_IRQ_LEVEL, -1, &irqfd), -EOPNOTSUPP);
+	ck_assert_int_eq(add(real, 988, 0, -1, &irqfd), -ERANGE);
+	(void)start_standard(real);
+	ck_assert_int_eq(add(real, 5, 0, fd, &irqfd), 0);
+	ck_assert_int_eq(add(real, 6, 0, fd, &irqfd), -EBUSY);
+	ck_assert_int_eq(add(real, 6, 0, -1, &irqfd), 0);
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fd);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("irq");
+	TCase *fakes = add_case(suite, "fake");
+	TCase *sims = add_case(suite, "simulated devices");
+
+	tcase_add_checked_fixture(fakes, setup, teardown);
+	tcase_add_test(fakes, test_null);
+	tcase_add_loop_test(fakes, test_refused, 0, 2);
+	tcase_add_loop_test(fakes, test_one_irqfd_a_line, 0, 2);
+	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
+	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);
+	tcase_add_loop_test(sims, test_guest_gets_it, 0, 2);
+	tcase_add_loop_test(sims, test_removed, 0, 2);
+	tcase_add_test(sims, test_gunyah_without_doorbell);
+	tcase_add_test(sims, test_gunyah_start_without_doorbell);
+	tcase_add_test(sims, test_geniezone_limits);
+	return run_suite(suite);
+}

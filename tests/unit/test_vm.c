@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* VMs: options, the states and what may be called in each, the checks of a start, and what a forked child may do. */
+#include "table.h"
+#include "util.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct gh_fake *fake;
+
+static void setup(void)
+{
+	fake = new_fake();
+}
+
+static void teardown(void)
+{
+	gh_fake_free(fake);
+}
+
+/* --- options ------------------------------------------------------------------------------------------------------ */
+
+static struct gh_vm_options fake_options(void)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+
+	options.backend = "fake";
+	options.fake = fake;
+	return options;
+}
+
+static void check_refused(struct gh_vm_options *options, int error)
+{
+	struct gh_failure failure = GH_FAILURE_INIT;
+	int mark = 0;
+	struct gh_vm *vm = (struct gh_vm *)&mark;
+
+	options->failure = &failure;
+	ck_assert_int_eq(gh_vm_open(options, &vm), error);
+	ck_assert_ptr_eq(vm, (struct gh_vm *)&mark);
+	ck_assert(failure_is(&failure, error));
+}
+
+START_TEST(test_bad_options)
+{
+	struct gh_vm_options options = fake_options();
+	struct gh_failure short_failure = GH_FAILURE_INIT;
+	struct gh_vm *vm = NULL;
+
+	ck_assert_int_eq(gh_vm_open(&options, NULL), -EINVAL);
+	options.device_fd = -2;
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	options.backend = "xen";
+	check_refused(&options, -EINVAL);
+	options.backend = "";
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	options.backend = "gunyah";
+	options.device = "/dev/null";
+	options.device_fd = 0;
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	options.gic_distributor = 0x8000;
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	options.gic_redistributors = 0x3fff1000;
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	options.kick_signal = 5;
+	check_refused(&options, -EINVAL);
+	options = fake_options();
+	short_failure.size--;
+	options.failure = &short_failure;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), -EINVAL);
+	ck_assert_int_eq(short_failure.error, 0);
+	ck_assert_ptr_null(vm);
+}
+END_TEST
+
+START_TEST(test_options_of_the_future)
+{
+	struct {
+		struct gh_vm_options known;
+		uint64_t more[4];
+	} options = { .known = fake_options() };
+	struct gh_vm *vm = NULL;
+
+	options.known.size = sizeof(options);
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), 0);
+	gh_vm_close(vm);
+	vm = NULL;
+	options.more[3] = 1;
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), -EINVAL);
+	options.known.size = 1;
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), -EINVAL);
+	options.known.size = sizeof(options.known) - 1;
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), -EINVAL);
+	options.known.size = 5000;
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), -EINVAL);
+	ck_assert_ptr_null(vm);
+	/* What is beyond the size that the caller says is none of the library's business. */
+	options.known.size = sizeof(options.known);
+	ck_assert_int_eq(gh_vm_open(&options.known, &vm), 0);
+	gh_vm_close(vm);
+}
+END_TEST
+
+START_TEST(test_trivial)
+{
+	struct gh_vm *vm = open_fake(fake);
+
+	gh_vm_close(NULL);
+	ck_assert_ptr_null(gh_vm_backend(NULL));
+	ck_assert_uint_eq(gh_vm_features(NULL), 0);
+	ck_assert_int_eq(gh_vm_failure(NULL)->error, 0);
+	ck_assert_str_eq(gh_vm_failure(NULL)->cause, "");
+	ck_assert_str_eq(gh_vm_backend(vm), "fake");
+	ck_assert_uint_ne(gh_vm_features(vm) & GH_FEATURE_HYPERCALL, 0);
+	ck_assert_int_eq(gh_vm_failure(vm)->error, 0);
+	ck_assert_uint_eq(gh_vm_failure(vm)->size, sizeof(struct gh_failure));
+	ck_assert_int_eq(gh_vm_start(NULL), -EINVAL);
+	ck_assert_str_eq(gh_version(), "0.1.0");
+	gh_vm_close(vm);
+}
+END_TEST
+
+START_TEST(test_configuration_errors)
+{
+	struct gh_vm *vm = open_fake(fake);
+
+	ck_assert_int_eq(gh_vm_set_dtb(NULL, 0, 8), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, 4, 8), -EINVAL);
+	ck_assert(failure_is(gh_vm_failure(vm), -EINVAL));
+	ck_assert_int_eq(gh_vm_set_dtb(vm, UINT64_MAX - 7, 16), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, 8, UINT64_MAX), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, (UINT64_C(1) << 40) - 8, 16), -ERANGE);
+	ck_assert(failure_is(gh_vm_failure(vm), -ERANGE));
+	ck_assert_int_eq(gh_vm_set_dtb(vm, (UINT64_C(1) << 40) - 8, 8), 0);
+	ck_assert_int_eq(gh_vm_set_register(NULL, GH_REG_PC, 0), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_register(vm, GH_REG_PC + 1, 0), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_register(vm, UINT32_MAX, 0), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_entry(NULL, 0, 0), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_entry(vm, 2, 0), -EINVAL);
+	for (uint32_t reg = 0; reg <= GH_REG_PC; reg++)
+		ck_assert_int_eq(gh_vm_set_register(vm, reg, reg), 0);
+	gh_vm_close(vm);
+}
+END_TEST
+
+/* --- states ------------------------------------------------------------------------------------------------------- */
+
+enum state { OPEN, STARTED, ENDED, BROKEN, STATES };
+
+struct subject {
+	struct gh_vm *vm;
+	struct gh_vcpu *vcpu;
+	struct gh_sim *sim;
+};
+
+static void reach(struct subject *subject, enum state state)
+{
+	*subject = (struct subject){ 0 };
+	if (state == BROKEN) {
+		subject->sim = new_sim(GENIEZONE, "#! fail create-vcpu -5");
+		subject->vm = open_sim(subject->sim);
+	} else {
+		subject->vm = open_fake(fake);
+	}
+	map_at(subject->vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	subject->vcpu = add_vcpu(subject->vm, 0);
+	if (state == BROKEN)
+		ck_assert_int_eq(gh_vm_start(subject->vm), -ENOMEM);
+	if (state == STARTED || state == ENDED)
+		ck_assert_int_eq(gh_vm_start(subject->vm), 0);
+	if (state == ENDED) {
+		ck_assert_int_eq(gh_fake_stop(fake, 0, GH_STOP_POWER_OFF), 0);
+		(void)run_once(subject->vcpu);
+	}
+}
+
+static void leave(struct subject *subject)
+{
+	gh_vm_close(subject->vm);
+	if (subject->sim != NULL)
+		end_sim(subject->sim);
+}
+
+static int call_map(struct subject *subject)
+{
+	struct gh_memory memory = GH_MEMORY_INIT;
+
+	memory.gpa = 2 * RAM_GPA;
+	memory.length = 2 * MIB;
+	return gh_vm_map(subject->vm, &memory, NULL);
+}
+
+static int call_dtb(struct subject *subject)
+{
+	return gh_vm_set_dtb(subject->vm, DTB_GPA, 4096);
+}
+
+static int call_register(struct subject *subject)
+{
+	return gh_vm_set_register(subject->vm, GH_REG_PC, 0);
+}
+
+static int call_entry(struct subject *subject)
+{
+	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
+}
+
+static int call_vcpu(struct subject *subject)
+{
+	struct gh_vcpu *vcpu;
+
+	return gh_vcpu_create(subject->vm, 1, &vcpu);
+}
+
+static int call_start(struct subject *subject)
+{
+	return gh_vm_start(subject->vm);
+}
+
+static int call_irqfd(struct subject *subject)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd;
+
+	return gh_irqfd_add(subject->vm, &options, &irqfd);
+}
+
+static int call_ioevent(struct subject *subject)
+{
+	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent;
+
+	return gh_ioevent_add(subject->vm, &options, &ioevent);
+}
+
+static int call_run(struct subject *subject)
+{
+	const struct gh_exit *exit;
+
+	(void)gh_vcpu_kick(subject->vcpu);
+	return gh_vcpu_run(subject->vcpu, &exit);
+}
+
+static int call_complete(struct subject *subject)
+{
+	return gh_mmio_complete(subject->vcpu, 0);
+}
+
+static int call_fail(struct subject *subject)
+{
+	return gh_mmio_fail(subject->vcpu);
+}
+
+static int call_hypercall(struct subject *subject)
+{
+	static const uint64_t results[4] = { 0 };
+
+	return gh_hypercall_complete(subject->vcpu, results);
+}
+
+static int call_kick(struct subject *subject)
+{
+	return gh_vcpu_kick(subject->vcpu);
+}
+
+static int call_access(struct subject *subject)
+{
+	uint64_t word = 0;
+	void *pointer;
+
+	if (gh_vm_write(subject->vm, RAM_GPA, &word, sizeof(word)) != 0 ||
+	    gh_vm_read(subject->vm, RAM_GPA, &word, sizeof(word)) != 0)
+		return -1;
+	return gh_vm_pointer(subject->vm, RAM_GPA, RAM_SIZE, &pointer);
+}
+
+static const struct {
+	const char *name;
+	int (*call)(struct subject *subject);
+	int results[STATES];
+	bool in_child; /* refused there */
+} calls[] = {
+	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
+	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
+	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
+	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
+	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, true },
+	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
+	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, true },
+	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY }, true },
+	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY }, true },
+	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
+	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
+	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
+	{ "kick", call_kick, { 0, 0, 0, 0 }, false },
+	{ "access", call_access, { 0, 0, 0, 0 }, false },
+};
+
+START_TEST(test_call_in_state)
+{
+	size_t call = (size_t)_i / STATES;
+	enum state state = (enum state)(_i % STATES);
+	struct subject subject;
+	int ret;
+
+	reach(&subject, state);
+	ret = calls[call].call(&subject);
+	ck_assert_msg(ret == calls[call].results[state], "%s in state %d: %d", calls[call].name, (int)state, ret);
+	/* Once more: a refusal changes nothing. */
+	if (ret == -EBUSY)
+		ck_assert_int_eq(calls[call].call(&subject), -EBUSY);
+	leave(&subject);
+}
+END_TEST
+
+START_TEST(test_close_in_state)
+{
+	struct subject subject;
+
+	reach(&subject, (enum state)_i);
+	leave(&subject);
+}
+END_TEST
+
+/* --- starting ----------------------------------------------------------------------------------------------------- */
+
+static void check_start_refused(struct gh_vm *vm, int error)
+{
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(gh_vm_start(vm), error);
+		ck_assert(failure_is(gh_vm_failure(vm), error));
+		ck_assert_str_eq(gh_vm_failure(vm)->request, "");
+	}
+}
+
+/* Step by step: each refusal names what is missing, and nothing is lost by asking too early. */
+START_TEST(test_start_needs)
+{
+	struct gh_vm *vm = open_fake(fake);
+	struct gh_vcpu *vcpu;
+
+	check_start_refused(vm, -EINVAL);
+	(void)add_vcpu(vm, 1);
+	check_start_refused(vm, -EINVAL);
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	check_start_refused(vm, -EINVAL); /* vCPU 1 boots nothing */
+	vcpu = add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, RAM_GPA + RAM_SIZE - 8, 16), 0);
+	check_start_refused(vm, -EINVAL);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, RAM_GPA - 8, 16), 0);
+	check_start_refused(vm, -EINVAL);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, 0, 0), 0); /* taken back */
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0, 1, 1), 0);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_MMIO);
+	gh_vm_close(vm);
+}
+END_TEST
+
+/* The same for what Gunyah's resource manager would refuse, drop or misplace. */
+START_TEST(test_start_needs_on_gunyah)
+{
+	static const struct tree_shm shms[] = { { 1, 0x90000000 } };
+	static const struct tree one_cpu = { .cpus = 1 };
+	static const struct tree wrong_base = { .cpus = 2, .base = 0x80200000 };
+	static const struct tree with_shm = { .cpus = 2, .shms = shms, .shm_count = 1 };
+	struct gh_sim *sim = new_sim(GUNYAH, "register pc; echo 0x10 8; register x0; echo 0x10 8");
+	struct gh_vm *vm = open_sim(sim);
+	unsigned int files = gh_sim_open_files(sim);
+	struct gh_vcpu *vcpu;
+
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	vcpu = add_vcpu(vm, 0);
+	(void)add_vcpu(vm, 1);
+	check_start_refused(vm, -EINVAL); /* no tree */
+	ck_assert_int_eq(gh_vm_set_dtb(vm, DTB_GPA, TREE_ROOM), 0);
+	check_start_refused(vm, -EINVAL); /* nothing there */
+	put_tree(vm, &one_cpu);
+	check_start_refused(vm, -EINVAL); /* vCPU 1 has no node */
+	put_tree(vm, &wrong_base);
+	check_start_refused(vm, -EINVAL);
+	put_tree(vm, &standard_tree);
+	map_at(vm, 0x90000000, 2 * MIB, GH_MEMORY_RWX);
+	check_start_refused(vm, -EINVAL); /* the second region would land elsewhere */
+	put_tree(vm, &with_shm);
+	ck_assert_int_eq(gh_vm_set_entry(vm, RAM_GPA + 4, DTB_GPA), 0);
+	check_start_refused(vm, -EOPNOTSUPP);
+	ck_assert_int_eq(gh_vm_set_entry(vm, RAM_GPA, DTB_GPA + 8), 0);
+	check_start_refused(vm, -EOPNOTSUPP);
+	ck_assert_int_eq(gh_vm_set_entry(vm, RAM_GPA, DTB_GPA), 0);
+	/* The kernel has heard nothing of all that. */
+	ck_assert_uint_eq(gh_sim_open_files(sim), files);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, RAM_GPA);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, DTB_GPA);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+START_TEST(test_registers_on_gunyah)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, "");
+	struct gh_vm *vm = open_sim(sim);
+
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(vm, &standard_tree);
+	(void)add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_vm_set_register(vm, GH_REG_X0 + 1, 0), 0);
+	check_start_refused(vm, -EOPNOTSUPP);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+START_TEST(test_registers_on_geniezone)
+{
+	static const char script[] = "register x0; echo 0x10 8; register x30; echo 0x10 8; register sp; echo 0x10 8;"
+				     "register pc; echo 0x10 8; register pstate; echo 0x10 8";
+	static const uint64_t values[] = { 10, 40, 41, 0x80000400, 0x3c5 };
+	struct gh_sim *sim = new_sim(GENIEZONE, script);
+	struct gh_vm *vm = open_sim(sim);
+	struct gh_vcpu *vcpu;
+
+	for (uint32_t reg = 0; reg <= GH_REG_PC; reg++)
+		ck_assert_int_eq(gh_vm_set_register(vm, reg, 10 + reg), 0);
+	ck_assert_int_eq(gh_vm_set_entry(vm, 0x80000400, 10), 0);
+	vcpu = start_simply(vm);
+	for (size_t i = 0; i < COUNT(values); i++)
+		ck_assert_uint_eq(run_once(vcpu)->mmio.value, values[i]);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+/* A start that fails in the kernel leaves a VM that can only be closed; a refusal of the resource manager is one. */
+START_TEST(test_start_refused_by_kernel)
+{
+	struct gh_sim *sim = new_sim(GUNYAH ",policy=production", "");
+	struct gh_vm *vm = open_sim(sim);
+
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX); /* shared, where only lent memory is allowed */
+	put_tree(vm, &standard_tree);
+	(void)add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_vm_start(vm), -ENODEV);
+	ck_assert(failure_is(gh_vm_failure(vm), -ENODEV));
+	ck_assert_str_ne(gh_vm_failure(vm)->request, "");
+	ck_assert_int_eq(gh_vm_start(vm), -EBUSY);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+static void count_line(void *data, const char *line)
+{
+	ck_assert_ptr_nonnull(line);
+	ck_assert_uint_gt(strlen(line), 0);
+	++*(unsigned int *)data;
+}
+
+START_TEST(test_log)
+{
+	struct gh_vm_options options = fake_options();
+	unsigned int lines = 0;
+	struct gh_vm *vm = NULL;
+
+	options.log = count_line;
+	options.log_data = &lines;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	ck_assert_int_eq(gh_vm_start(vm), -EINVAL);
+	ck_assert_uint_eq(lines, 1);
+	gh_vm_close(vm);
+}
+END_TEST
+
+/* Two VMs side by side know nothing of each other. */
+START_TEST(test_two_vms)
+{
+	struct gh_sim *sim = new_sim(GENIEZONE, "store 0x10 4 7; off");
+	struct gh_vm *first = open_sim(sim);
+	struct gh_vm *second = open_fake(fake);
+	struct gh_vcpu *first_vcpu = start_standard(first);
+	struct gh_vcpu *second_vcpu = start_simply(second);
+
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0, 1, 1), 0);
+	ck_assert_uint_eq(run_once(first_vcpu)->mmio.value, 7);
+	ck_assert_uint_eq(run_once(first_vcpu)->kind, GH_EXIT_STOPPED);
+	ck_assert_uint_eq(run_once(second_vcpu)->mmio.value, 1);
+	gh_vm_close(first);
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0, 1, 2), 0);
+	ck_assert_uint_eq(run_once(second_vcpu)->mmio.value, 2);
+	gh_vm_close(second);
+	end_sim(sim);
+}
+END_TEST
+
+/* --- fork --------------------------------------------------------------------------------------------------------- */
+
+static const char *const kinds[] = { NULL, GUNYAH, GENIEZONE };
+
+static void *run_to_interruption(void *data)
+{
+	const struct gh_exit *exit = NULL;
+
+	return gh_vcpu_run(data, &exit) == 0 && exit->kind == GH_EXIT_INTERRUPTED ? NULL : data;
+}
+
+/* The child may have VMs of its own, whose vCPUs hear of kicks although the child's thread is a copy of the parent's. */
+static bool child_lives(void)
+{
+	struct gh_vm *vm = open_fake(fake);
+	struct gh_vcpu *vcpu = start_simply(vm);
+	struct gh_vcpu *other = add_vcpu(vm, 1);
+	pthread_t thread;
+	void *result;
+
+	(void)gh_vcpu_kick(vcpu);
+	if (run_to_interruption(vcpu) != NULL || pthread_create(&thread, NULL, run_to_interruption, other) != 0)
+		return false;
+	pause_ms(10);
+	(void)gh_vcpu_kick(other);
+	(void)pthread_join(thread, &result);
+	gh_vm_close(vm);
+	return result == NULL;
+}
+
+/* 0: all is well. Ends with _exit(), so no assertions. */
+static int child(struct subject *subject)
+{
+	for (size_t i = 0; i < COUNT(calls); i++)
+		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
+			return 10 + (int)i;
+	/* Closing must not take away from the parent what both have: no request to the device. */
+	table_arm(0, 0);
+	table_counts = true;
+	gh_vm_close(subject->vm);
+	table_counts = false;
+	if (table_requests() != 0)
+		return 1;
+	/* A process of several threads that forks gets no new ones under some tools. */
+	return subject->sim != NULL || child_lives() ? 0 : 2;
+}
+
+START_TEST(test_fork)
+{
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_irqfd_options line = GH_IRQFD_OPTIONS_INIT;
+	struct subject subject = { 0 };
+	struct gh_ioevent *ioevent;
+	struct gh_irqfd *irqfd;
+	int status = 0;
+	pid_t pid;
+
+	if (kinds[_i] != NULL)
+		subject.sim = new_sim(kinds[_i], "store 0x4000 4 1; store 0x10 4 2");
+	subject.vm = subject.sim != NULL ? open_sim(subject.sim) : open_fake(fake);
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0x4000, 4, 1), 0);
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0x10, 4, 2), 0);
+	bell.gpa = 0x4000;
+	line.line = 5;
+	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &ioevent), 0);
+	ck_assert_int_eq(gh_irqfd_add(subject.vm, &line, &irqfd), 0);
+	subject.vcpu = start_standard(subject.vm);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(child(&subject));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_msg(WEXITSTATUS(status) == 0, "child: %d", WEXITSTATUS(status));
+	/* The parent's VM is as it was. */
+	ck_assert_uint_eq(run_once(subject.vcpu)->mmio.value, 2);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(ioevent)), 1);
+	leave(&subject);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("vm");
+	TCase *tcase = add_case(suite, "vm");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, test_bad_options);
+	tcase_add_test(tcase, test_options_of_the_future);
+	tcase_add_test(tcase, test_trivial);
+	tcase_add_test(tcase, test_configuration_errors);
+	tcase_add_loop_test(tcase, test_call_in_state, 0, (int)(COUNT(calls) * STATES));
+	tcase_add_loop_test(tcase, test_close_in_state, 0, STATES);
+	tcase_add_test(tcase, test_start_needs);
+	tcase_add_test(tcase, test_start_needs_on_gunyah);
+	tcase_add_test(tcase, test_registers_on_gunyah);
+	tcase_add_test(tcase, test_registers_on_geniezone);
+	tcase_add_test(tcase, test_start_refused_by_kernel);
+	tcase_add_test(tcase, test_log);
+	tcase_add_test(tcase, test_two_vms);
+	tcase_add_loop_test(tcase, test_fork, 0, COUNT(kinds));
+	return run_suite(suite);
+}

@@ -90,7 +90,8 @@ struct gh_bvm {
 	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
-	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
+	bool forked; /* a forked child closes: no request that would take something from the parent's VM */
+	void *priv;  /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */
@@ -101,8 +102,8 @@ struct gh_bvcpu {
 	struct gh_failure *failure;
 	const volatile uint32_t *kicked; /* a kick is pending: for gh_sys::enter */
 	/*
-	 * A byte that ends the next kernel entry when it is 1. Used where the processor has no code to take a call back: the
-	 * kick handler stores it on the vCPU's own thread, the core clears it. Set by vcpu_create.
+	 * A byte that ends the next kernel entry when it is 1. Used where a call cannot be taken back: the kick handler stores
+	 * it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
 	void *run; /* run page or buffer */

@@ -5,11 +5,35 @@
 
 #include <gh/exit.h>
 
+#include <endian.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* The low `width` bytes, for a width of 1, 2, 4 or 8. */
-uint64_t gh_value_mask(uint32_t width);
-bool gh_width_valid(uint64_t width);
+static inline uint64_t gh_value_mask(uint32_t width)
+{
+	return width >= 8 ? UINT64_MAX : (UINT64_C(1) << width * 8) - 1;
+}
+
+static inline bool gh_width_valid(uint64_t width)
+{
+	return width == 1 || width == 2 || width == 4 || width == 8;
+}
+
+/* Guests are little-endian in everything that the kernels report and take, whatever the host is. */
+static inline uint64_t gh_value_get(const uint8_t data[8], uint32_t width)
+{
+	uint64_t value;
+
+	memcpy(&value, data, sizeof(value));
+	return le64toh(value) & gh_value_mask(width);
+}
+
+static inline void gh_value_put(uint8_t data[8], uint64_t value)
+{
+	value = htole64(value);
+	memcpy(data, &value, sizeof(value));
+}
 
 /*
  * A load or store. `data` is what the kernel's page holds, little-endian; bytes from `width` on are stale and ignored.

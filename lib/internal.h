@@ -54,6 +54,9 @@ struct gh_vm {
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
 	struct gh_courier *courier;
+	int end_fd;         /* an eventfd that becomes readable at the end */
+	atomic_uint paused; /* how many want it so */
+	atomic_bool quitting;
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
@@ -62,13 +65,20 @@ struct gh_vm {
 /* What the guest waits for from the VMM. */
 enum gh_pending {
 	GH_PENDING_NOTHING,
-	GH_PENDING_LOAD,      /* an answer */
-	GH_PENDING_STORE,     /* nothing; but it may still be failed */
-	GH_PENDING_HYPERCALL, /* results, or the default ones */
+	GH_PENDING_LOAD,           /* an answer */
+	GH_PENDING_STORE,          /* nothing; but it may still be failed */
+	GH_PENDING_HYPERCALL,      /* results, or the default ones */
+	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
 };
 
 /* Where a vCPU's thread is, as far as a kicker is concerned. */
-enum { GH_OUT, GH_INSIDE, GH_FRAGILE };
+enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING };
+
+/* Bits of the kicked word. */
+enum {
+	GH_KICK = 1,  /* the VMM's: gives one GH_EXIT_INTERRUPTED */
+	GH_NUDGE = 2, /* the library's: look at the VM's state again */
+};
 
 /* What the courier has seen of one vCPU in one entry; only its thread touches it. */
 struct gh_watch {
@@ -89,7 +99,7 @@ struct gh_vcpu {
 	struct gh_vcpu *next;
 	bool made;          /* the kernel has it */
 	atomic_bool inside; /* a thread is in gh_vcpu_run() */
-	enum gh_pending pending;
+	_Atomic enum gh_pending pending;
 	uint32_t load_width; /* of a pending load */
 	bool answer_on_way;  /* answered, and not yet known to have reached the guest */
 	/* The kick protocol: kick.c and courier.c. */
@@ -97,6 +107,7 @@ struct gh_vcpu {
 	atomic_uint where;
 	atomic_uint senders;
 	atomic_uint entries; /* fragile ones so far */
+	int wake_fd;         /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
 	atomic_int tid; /* of the thread that ran it last */
 	struct gh_exit exit;
@@ -140,6 +151,10 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
+/* loop.c: sleeps while the VM is paused, unless it is kicked or over */
+void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
+bool gh_vm_has_ended(struct gh_vm *vm);
+
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);
 void gh_vcpu_unmake(struct gh_vcpu *vcpu);
@@ -152,6 +167,16 @@ bool gh_kick_take(struct gh_vcpu *vcpu);
 /* Brackets one kernel entry. enter is false, and nothing entered, when a kick is pending. */
 bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer);
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer);
+/* Takes a latched nudge. */
+void gh_kick_take_nudge(struct gh_vcpu *vcpu);
+/* Async-signal-safe; GH_KICK or GH_NUDGE. */
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
+/*
+ * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller looks at what it waits
+ * for in a loop; whoever changes that calls gh_kick_wake() afterwards.
+ */
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
+void gh_kick_wake(struct gh_vcpu *vcpu);
 /* Before entries: this thread is the one to wake. */
 int gh_kick_thread(struct gh_vcpu *vcpu);
 /* Signals the vCPU's thread; the caller counts as a sender. */

@@ -4,7 +4,7 @@
  *
  *     kicker                                  vCPU's thread
  *     senders += 1                            where = INSIDE (or FRAGILE)
- *     kicked = 1; was it 0,                   kicked?  ->  do not enter
+ *     kicked |= bit; was it 0,                kicked?  ->  do not enter
  *       and is where INSIDE?  ->  tgkill      RUN
  *     senders -= 1                            where = OUT
  *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
@@ -22,6 +22,11 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <time.h>
+
+/* How often a sender is given the processor before it is slept for. */
+#define YIELDS 20u
+#define NAP_NS 20000L
 
 /* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
 static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
@@ -39,9 +44,13 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)info;
-	if (vcpu == NULL || gh_arch_rewind(context) || GH_ARCH_ENTER)
+	if (vcpu == NULL || gh_arch_rewind(context))
 		return;
-	/* Without code to take the call back, the kernel must notice. Not while an answer is out (H1): courier.c asks again. */
+	/*
+	 * The window may be open all the same: this handler can have interrupted another one that interrupted the window, or
+	 * there is no code to take the call back. Then the kernel must notice. Not while an answer is out (H1): courier.c
+	 * asks again.
+	 */
 	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
 		*vcpu->b.immediate_exit = 1;
 }
@@ -105,27 +114,56 @@ bool gh_kick_pending(struct gh_vcpu *vcpu)
 	return atomic_load(&vcpu->kicked) != 0;
 }
 
-bool gh_kick_take(struct gh_vcpu *vcpu)
-{
-	return gh_kick_pending(vcpu) && atomic_exchange(&vcpu->kicked, 0) != 0;
-}
-
 static void await_senders(struct gh_vcpu *vcpu)
 {
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
-	while (atomic_load(&vcpu->senders) != 0)
-		(void)sched_yield();
-	/* A signal that has been sent is taken in at the end of a system call at the latest. */
-	(void)sys->gettid(sys);
+	/* A sender that was preempted on this processor never goes on if a real-time thread only yields to it. */
+	for (unsigned int i = 0; atomic_load(&vcpu->senders) != 0; i++)
+		if (i < YIELDS)
+			(void)sched_yield();
+		else
+			(void)sys->ppoll(sys, NULL, 0, &time);
+}
+
+/*
+ * Whoever has set a bit that is taken here has looked at `where` when this returns. A sender that looked later could find
+ * the next entry, and signal it for a kick that has been delivered: one interruption too many, and H1 if an answer is out.
+ */
+static unsigned int take(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	unsigned int had;
+
+	if (!gh_kick_pending(vcpu))
+		return 0;
+	had = atomic_fetch_and(&vcpu->kicked, ~bit) & bit;
+	if (had != 0)
+		await_senders(vcpu);
+	return had;
+}
+
+bool gh_kick_take(struct gh_vcpu *vcpu)
+{
+	return take(vcpu, GH_KICK) != 0;
+}
+
+void gh_kick_take_nudge(struct gh_vcpu *vcpu)
+{
+	(void)take(vcpu, GH_NUDGE);
 }
 
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 {
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
 	atomic_store(&vcpu->where, GH_OUT);
 	current = outer;
-	if (gh_kick_pending(vcpu))
+	if (gh_kick_pending(vcpu)) {
 		await_senders(vcpu);
+		/* A signal that has been sent is taken in at the end of a system call at the latest. */
+		(void)sys->gettid(sys);
+	}
 	/* H3: the byte is sticky. The handler leaves it alone from here on. */
 	if (*vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;
@@ -153,20 +191,62 @@ void gh_kick_send(struct gh_vcpu *vcpu)
 	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
 }
 
-int gh_vcpu_kick(struct gh_vcpu *vcpu)
+void gh_kick_wake(struct gh_vcpu *vcpu)
 {
-	unsigned int where;
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	const uint64_t one = 1;
 
-	if (vcpu == NULL)
-		return -EINVAL;
+	if (atomic_load(&vcpu->where) == GH_WAITING)
+		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
+}
+
+void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
+	uint64_t wakes;
+
+	atomic_store(&vcpu->where, GH_WAITING);
+	while (!gh_kick_pending(vcpu) && still(vcpu)) {
+		int ret = sys->ppoll(sys, &poll, 1, NULL);
+
+		/* A signal of the VMM's own, for no kick comes by signal here: it interrupts, as it would in the guest. */
+		if (ret == -EINTR)
+			(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
+		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break;
+	}
+	atomic_store(&vcpu->where, GH_OUT);
+}
+
+void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
+{
 	(void)atomic_fetch_add(&vcpu->senders, 1);
-	if (atomic_exchange(&vcpu->kicked, 1) == 0) {
-		where = atomic_load(&vcpu->where);
-		if (where == GH_INSIDE)
+	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
+		switch (atomic_load(&vcpu->where)) {
+		case GH_INSIDE:
 			gh_kick_send(vcpu);
-		else if (where == GH_FRAGILE)
+			break;
+		case GH_FRAGILE:
 			gh_courier_call(vcpu->vm);
+			break;
+		case GH_WAITING:
+			gh_kick_wake(vcpu);
+			break;
+		default:
+			break;
+		}
 	}
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
+}
+
+int gh_vcpu_kick(struct gh_vcpu *vcpu)
+{
+	if (vcpu == NULL)
+		return -EINVAL;
+	/* A child's copy of the word is not the parent's, but the thread it would signal is. */
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
+	gh_kick(vcpu, GH_KICK);
 	return 0;
 }

@@ -84,10 +84,14 @@ static ssize_t sys_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 
 static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
+	int saved = errno; /* called from signal handlers, as tgkill is */
 	ssize_t ret = write(fd, buffer, length);
 
 	(void)sys;
-	return ret < 0 ? -errno : ret;
+	if (ret < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
 }
 
 static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
@@ -187,7 +191,8 @@ static int sys_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_limit)
 {
 	(void)sys;
-	return result(getrlimit(resource, ret_limit));
+	/* By number: glibc wants an enum of its own here, musl and bionic an int. The structures are one on 64-bit machines. */
+	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */

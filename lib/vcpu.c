@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #define STEP_CREATE "create a vCPU"
@@ -43,8 +44,11 @@ int gh_vcpu_make(struct gh_vcpu *vcpu)
 
 void gh_vcpu_unmake(struct gh_vcpu *vcpu)
 {
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
 	if (vcpu->made)
 		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
+	(void)sys->close(sys, vcpu->wake_fd);
 	free(vcpu);
 }
 
@@ -64,12 +68,19 @@ static int check_new(struct gh_vm *vm, uint32_t id)
 	return 0;
 }
 
-static struct gh_vcpu *vcpu_new(struct gh_vm *vm, uint32_t id)
+static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 {
 	struct gh_vcpu *vcpu = calloc(1, sizeof(*vcpu));
 
 	if (vcpu == NULL)
-		return NULL;
+		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	vcpu->wake_fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
+	if (vcpu->wake_fd < 0) {
+		int ret = vcpu->wake_fd;
+
+		free(vcpu);
+		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
+	}
 	vcpu->vm = vm;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
@@ -77,13 +88,14 @@ static struct gh_vcpu *vcpu_new(struct gh_vm *vm, uint32_t id)
 	vcpu->b.fd = -1;
 	vcpu->b.failure = &vcpu->failure;
 	vcpu->b.kicked = (const volatile uint32_t *)(uintptr_t)&vcpu->kicked;
-	return vcpu;
+	*ret_vcpu = vcpu;
+	return 0;
 }
 
 /* Under the lock. */
 static int create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 {
-	struct gh_vcpu *vcpu;
+	struct gh_vcpu *vcpu = NULL;
 	uint32_t highest = vm->b.max_vcpu_id;
 	int ret = check_new(vm, id);
 
@@ -92,16 +104,16 @@ static int create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	ret = gh_kick_claim(vm);
 	if (ret < 0)
 		return ret;
-	vcpu = vcpu_new(vm, id);
-	if (vcpu == NULL)
-		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	ret = vcpu_new(vm, id, &vcpu);
+	if (ret < 0)
+		return ret;
 	if (id > highest)
 		vm->b.max_vcpu_id = id;
 	if (atomic_load(&vm->state) == GH_VM_STARTED) {
 		ret = gh_vcpu_make(vcpu);
 		if (ret < 0) {
 			vm->b.max_vcpu_id = highest;
-			free(vcpu);
+			gh_vcpu_unmake(vcpu);
 			return ret;
 		}
 	}
@@ -133,16 +145,21 @@ uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-static bool has_ended(struct gh_vm *vm)
+static void set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
 {
-	return atomic_load_explicit(&vm->end_state, memory_order_acquire) == GH_END_SET;
+	atomic_store_explicit(&vcpu->pending, pending, memory_order_release);
+}
+
+static enum gh_pending get_pending(struct gh_vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->pending, memory_order_acquire);
 }
 
 static int deliver_end(struct gh_vcpu *vcpu)
 {
+	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->exit = vcpu->vm->end;
-	vcpu->pending = GH_PENDING_NOTHING;
-	vcpu->answer_on_way = false;
+	set_pending(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
 
@@ -157,11 +174,11 @@ static int deliver(struct gh_vcpu *vcpu)
 {
 	switch (vcpu->exit.kind) {
 	case GH_EXIT_MMIO:
-		vcpu->pending = vcpu->exit.mmio.is_store ? GH_PENDING_STORE : GH_PENDING_LOAD;
 		vcpu->load_width = vcpu->exit.mmio.width;
+		set_pending(vcpu, vcpu->exit.mmio.is_store ? GH_PENDING_STORE : GH_PENDING_LOAD);
 		return 0;
 	case GH_EXIT_HYPERCALL:
-		vcpu->pending = GH_PENDING_HYPERCALL;
+		set_pending(vcpu, GH_PENDING_HYPERCALL);
 		return 0;
 	case GH_EXIT_STOPPED:
 		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->exit);
@@ -213,11 +230,16 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 	unsigned int busy = 0;
 
 	for (;;) {
-		int ret = enter(vcpu);
+		int ret;
 
+		gh_vcpu_sit_out_pause(vcpu);
+		/* After the nudge was taken: it may have been the one that tells of the end, and there is no second one. */
+		if (gh_vm_has_ended(vcpu->vm))
+			return deliver_end(vcpu);
+		ret = enter(vcpu);
 		if (ret == 0)
 			return deliver(vcpu);
-		if (has_ended(vcpu->vm))
+		if (gh_vm_has_ended(vcpu->vm))
 			return deliver_end(vcpu);
 		switch (ret) {
 		case -EBUSY:
@@ -229,6 +251,9 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 			nap(vcpu->b.vm->sys);
 			break;
 		case -ECANCELED:
+			if (gh_kick_take(vcpu))
+				return deliver_interruption(vcpu);
+			break; /* a nudge: look at the VM's state again */
 		case -EINTR:
 			(void)gh_kick_take(vcpu);
 			return deliver_interruption(vcpu);
@@ -242,21 +267,21 @@ static int run(struct gh_vcpu *vcpu)
 {
 	int ret;
 
-	if (has_ended(vcpu->vm))
+	if (gh_vm_has_ended(vcpu->vm))
 		return deliver_end(vcpu);
 	if (atomic_load_explicit(&vcpu->vm->state, memory_order_acquire) != GH_VM_STARTED || !vcpu->made)
 		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
 	if (gh_kick_take(vcpu))
 		return deliver_interruption(vcpu);
-	if (vcpu->pending == GH_PENDING_LOAD)
+	if (get_pending(vcpu) == GH_PENDING_LOAD || get_pending(vcpu) == GH_PENDING_BEING_ANSWERED)
 		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
 			       "The guest's load waits for its answer.");
 	ret = gh_kick_thread(vcpu);
 	if (ret < 0)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
-	if (vcpu->pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
+	if (get_pending(vcpu) == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
-	vcpu->pending = GH_PENDING_NOTHING;
+	set_pending(vcpu, GH_PENDING_NOTHING);
 	vcpu->failure.error = 0;
 	return run_until_exit(vcpu);
 }
@@ -278,54 +303,76 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 
 /* --- answering ---------------------------------------------------------------------------------------------------- */
 
-static int check_answer(struct gh_vcpu *vcpu, bool fits)
+static int wrong_answer(struct gh_vcpu *vcpu)
+{
+	return gh_fail_state(&vcpu->failure, STEP_ANSWER, "The last exit does not wait for this answer.");
+}
+
+static int check_answer(struct gh_vcpu *vcpu)
 {
 	if (gh_vm_is_forked(vcpu->vm))
 		return -EPERM;
-	if (has_ended(vcpu->vm))
+	if (gh_vm_has_ended(vcpu->vm))
 		return gh_fail(&vcpu->failure, -ESHUTDOWN, STEP_ANSWER, NULL, "Leave the run loop.",
 			       "The VM has stopped (%s).", gh_stop_name(vcpu->vm->end.stop.cause));
-	if (!fits)
-		return gh_fail_state(&vcpu->failure, STEP_ANSWER, "The last exit does not wait for this answer.");
 	return 0;
+}
+
+/* Of several threads that answer, one does. */
+static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
+{
+	return atomic_compare_exchange_strong(&vcpu->pending, &wanted, GH_PENDING_BEING_ANSWERED);
+}
+
+/* The vCPU's thread may wait for it (gh_vcpu_loop()). */
+static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
+{
+	atomic_store(&vcpu->pending, now);
+	gh_kick_wake(vcpu);
 }
 
 int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 {
-	uint32_t width;
 	int ret;
 
 	if (vcpu == NULL)
 		return -EINVAL;
-	ret = check_answer(vcpu, vcpu->pending == GH_PENDING_LOAD);
+	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
-	width = vcpu->load_width;
-	value &= gh_value_mask(width);
-	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, width);
-	vcpu->pending = GH_PENDING_NOTHING;
+	if (!begin_answer(vcpu, GH_PENDING_LOAD))
+		return wrong_answer(vcpu);
+	value &= gh_value_mask(vcpu->load_width);
+	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
 	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
 	vcpu->answer_on_way = value != 0;
+	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
 
 int gh_mmio_fail(struct gh_vcpu *vcpu)
 {
+	enum gh_pending was = GH_PENDING_LOAD;
 	int ret;
 
 	if (vcpu == NULL)
 		return -EINVAL;
-	ret = check_answer(vcpu, vcpu->pending == GH_PENDING_LOAD || vcpu->pending == GH_PENDING_STORE);
+	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
+	if (get_pending(vcpu) == GH_PENDING_STORE)
+		was = GH_PENDING_STORE;
+	if (!begin_answer(vcpu, was))
+		return wrong_answer(vcpu);
 	if (vcpu->b.vm->ops->vcpu_abort == NULL)
-		return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
-			       "This hypervisor cannot abort an access of the guest.");
-	ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
-	if (ret < 0)
-		return gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
-	vcpu->pending = GH_PENDING_NOTHING;
-	return 0;
+		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
+			      "This hypervisor cannot abort an access of the guest.");
+	else
+		ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
+	if (ret < 0 && ret != -EOPNOTSUPP)
+		(void)gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
+	end_answer(vcpu, ret < 0 ? was : GH_PENDING_NOTHING);
+	return ret;
 }
 
 int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
@@ -334,11 +381,13 @@ int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
 
 	if (vcpu == NULL || results == NULL)
 		return -EINVAL;
-	ret = check_answer(vcpu, vcpu->pending == GH_PENDING_HYPERCALL);
+	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
+	if (!begin_answer(vcpu, GH_PENDING_HYPERCALL))
+		return wrong_answer(vcpu);
 	if (vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
-	vcpu->pending = GH_PENDING_NOTHING;
+	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }

@@ -136,11 +136,18 @@ static int create(struct gh_vm *vm)
 		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
 		goto err_alive;
 	}
+	vm->end_fd = vm->b.sys->eventfd(vm->b.sys, 0, 0);
+	if (vm->end_fd < 0) {
+		ret = gh_fail_request(&vm->failure, vm->end_fd, STEP_OPEN, "eventfd");
+		goto err_lock;
+	}
 	ret = vm->b.ops->vm_create(&vm->b);
 	if (ret == 0)
 		return 0;
 	if (vm->failure.error == 0)
 		(void)gh_fail_request(&vm->failure, ret, STEP_OPEN, "create a VM");
+	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
+err_lock:
 	(void)pthread_mutex_destroy(&vm->lock);
 err_alive:
 	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
@@ -207,6 +214,7 @@ void gh_vm_close(struct gh_vm *vm)
 	}
 	vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
+	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
 	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
 	(void)pthread_mutex_destroy(&vm->lock);
 	release_target(&target);
@@ -420,19 +428,26 @@ int gh_vm_start(struct gh_vm *vm)
 	return ret;
 }
 
+bool gh_vm_has_ended(struct gh_vm *vm)
+{
+	return atomic_load_explicit(&vm->end_state, memory_order_acquire) == GH_END_SET;
+}
+
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	enum gh_end none = GH_END_NONE;
+	const uint64_t one = 1;
 
 	(void)pthread_mutex_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
 		atomic_store_explicit(&vm->end_state, GH_END_SET, memory_order_release);
+		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
-				(void)gh_vcpu_kick(other);
+				gh_kick(other, GH_NUDGE);
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

@@ -16,3 +16,9 @@ set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 # The native libraries' .pc files must not be seen.
 set(ENV{PKG_CONFIG_LIBDIR} ${GH_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${GH_SYSROOT}/usr/share/pkgconfig)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${GH_SYSROOT})
+
+# Tests that need no guest run in a user-mode emulator.
+find_program(GH_EMULATOR NAMES qemu-aarch64-static qemu-aarch64)
+if(GH_EMULATOR)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${GH_EMULATOR})
+endif()

@@ -12,6 +12,7 @@
 #include "fake.h"
 #include "ioevent.h"
 #include "irq.h"
+#include "loop.h"
 #include "memory.h"
 #include "probe.h"
 #include "vcpu.h"

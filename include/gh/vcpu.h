@@ -114,7 +114,8 @@ GH_API int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit);
  * @retval -ESHUTDOWN The VM has stopped since.
  *
  * @mtobject
- * Any thread, also another one than that which runs the vCPU, as long as no thread runs it meanwhile.
+ * Any thread, also another one than that which runs the vCPU, as long as no thread runs it meanwhile; gh_vcpu_loop() and
+ * gh_vm_run() wait for it when their handler has deferred the load.
  * @asunsafe
  * @par Kernel requests
  * None.
@@ -168,19 +169,21 @@ GH_API int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4]
  * kicks before it is delivered are one. When the current run ends with another exit, the interruption follows with the next
  * call.
  *
- * On Gunyah a kick that comes while the answer of a load is on its way into the guest does not interrupt the kernel, because
- * the kernel would lose the value (hazard H1): it is delivered after the guest's next exit. If the guest computes without
- * any exit after that load, that may take long.
+ * On Gunyah a kick that comes while the answer of a load is on its way into the guest does not interrupt the kernel at once,
+ * because the kernel would lose the value (hazard H1). A thread of the library's own watches the vCPU's thread and interrupts
+ * it when the answer has arrived: the guest sleeps, or has run for some time slices (well under a millisecond on a machine
+ * with time to spare).
  *
  * @param[in] vcpu vCPU, running or not.
  *
  * @retval 0       Done.
  * @retval -EINVAL @p vcpu is NULL.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @assafe
  * @par Kernel requests
- * tgkill().
+ * tgkill(), or write() to an eventfd of the library's own.
  * @since 0.1
  */
 GH_API int gh_vcpu_kick(struct gh_vcpu *vcpu);

@@ -8,6 +8,8 @@
  */
 #include "geniezone.h"
 
+#include "../exit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,13 +318,13 @@ static int geniezone_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 	return ret;
 }
 
-/* Byte order is the guest's, little-endian; the hypervisor looks at the first `width` bytes. */
+/* The hypervisor looks at the first `width` bytes. */
 static void geniezone_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		run->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(run->u.mmio.data, value);
 }
 
 static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_t results[4])

@@ -380,13 +380,13 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		       : 0;
 }
 
-/* `data` alone: the kernel keeps its own copy of address and width (H4). Byte order is the guest's, little-endian. */
+/* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */
 static void gunyah_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		page->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(page->u.mmio.data, value);
 	page->u.mmio.resume_action = 0;
 }
 

@@ -147,10 +147,22 @@ static int check_base(const struct reader *reader)
 	return 0;
 }
 
+/* The node that vcpus/config names, /cpus without it. */
+static int find_cpus(const struct reader *reader)
+{
+	int vcpus = fdt_subnode_offset(reader->tree, reader->config, "vcpus");
+	int length = 0;
+	const char *path = vcpus < 0 ? NULL : fdt_getprop(reader->tree, vcpus, "config", &length);
+
+	if (path == NULL || length < 1 || path[length - 1] != '\0')
+		path = "/cpus";
+	return fdt_path_offset(reader->tree, path);
+}
+
 static int check_cpus(const struct reader *reader, struct gh_gunyah_tree *result)
 {
 	const void *tree = reader->tree;
-	int cpus = fdt_path_offset(tree, "/cpus");
+	int cpus = find_cpus(reader);
 	int cpu;
 
 	if (cpus >= 0)

@@ -5,7 +5,7 @@
  * A driver (gunyah.c, gzvm.c) plays the kernel and decides what user space sees; an engine plays the hypervisor and the
  * CPU below it. `script` performs a list of guest actions, the same way on every host; `kvm` runs real arm64 code through
  * libgh's KVM backend. Every entry returns 0 or -errno unless it says otherwise. The driver serialises calls on one VM,
- * except run() on different vCPUs, wake() and irq(), which may come from any thread at any time.
+ * except run() on different vCPUs, wake(), irq() and pulse(), which may come from any thread at any time.
  */
 #ifndef GH_SIM_ENGINE_H
 #define GH_SIM_ENGINE_H
@@ -61,6 +61,8 @@ struct sim_engine {
 	int (*start)(void *vm);
 	/* Raises (true) or lowers shared peripheral interrupt `spi`, counted from 0 (INTID - 32). Any thread. */
 	int (*irq)(void *vm, uint32_t spi, bool level);
+	/* Raises it until the guest acknowledges, whether the guest takes it for edge- or level-triggered. Any thread. */
+	int (*pulse)(void *vm, uint32_t spi);
 
 	/*
 	 * Runs the vCPU until something happens. All signals are blocked in the calling thread; `unblocked` are those that

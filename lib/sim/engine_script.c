@@ -176,6 +176,12 @@ static int script_irq(void *data, uint32_t spi, bool level)
 	return 0;
 }
 
+/* All interrupts of a script are edge-triggered. */
+static int script_pulse(void *data, uint32_t spi)
+{
+	return script_irq(data, spi, true);
+}
+
 /* By member: the C library writes and compares only as many bytes of a set as the kernel has. */
 static bool same_signals(const sigset_t *one, const sigset_t *other)
 {
@@ -291,6 +297,7 @@ const struct sim_engine sim_engine_script = {
 	.set_register = script_set_register,
 	.start = script_start,
 	.irq = script_irq,
+	.pulse = script_pulse,
 	.run = script_run,
 	.answer = script_answer,
 	.answer_hypercall = script_answer_hypercall,

@@ -4,6 +4,9 @@
  *
  * A VM lives as long as its own file or a vCPU's file is open or mapped; nothing else stops it. The real driver takes it
  * down in a work queue, some time after close() has returned; here it is gone when close() returns.
+ *
+ * Not simulated: vCPUs that the hypervisor schedules, message queues, firmware; and a thread's store to immediate_exit ends
+ * the RUN of a guest that computes only when something else brings it back to the host.
  */
 #include "gunyah.h"
 
@@ -31,6 +34,9 @@ static int vm_init_lock(struct gunyah_vm *vm)
 
 static void vm_free(struct gunyah_vm *vm)
 {
+	/* Closing a VM that runs stops it first. */
+	if (vm->state == GUNYAH_RUNNING)
+		gunyah_vcpu_check_end(vm);
 	gunyah_fn_free(vm);
 	if (vm->engine_vm != NULL)
 		vm->engine->vm_free(vm->engine_vm);
@@ -141,10 +147,25 @@ static const struct sim_file_ops device_ops = {
 	.release = device_release,
 };
 
+/* A machine whose engine cannot run guests has no hypervisor: better said here than by a START that fails for no reason. */
+static int check_engine(struct gh_sim *sim)
+{
+	const struct sim_engine *engine = sim_machine_engine(sim);
+	void *vm;
+	int ret;
+
+	ret = engine->vm_new(sim_machine_engine_options(sim), &vm);
+	if (ret == 0)
+		engine->vm_free(vm);
+	return ret;
+}
+
 static int device_open(struct gh_sim *sim, int flags)
 {
+	int ret = check_engine(sim);
+
 	(void)flags; /* reading is enough for everything */
-	return sim_file_new(sim, &device_ops, device_ops.name, NULL, 0, NULL);
+	return ret < 0 ? ret : sim_file_new(sim, &device_ops, device_ops.name, NULL, 0, NULL);
 }
 
 const struct sim_driver sim_driver_gunyah = {

@@ -130,6 +130,8 @@ long gunyah_vcpu_add(struct gunyah_vm *vm, uint32_t id);
 int gunyah_vcpu_remove(struct gunyah_vm *vm, uint32_t id);
 void gunyah_vcpu_populate(struct gunyah_vcpu *vcpu);
 void gunyah_vcpu_free(struct gunyah_vcpu *vcpu);
+/* Before a VM ends, by itself or because it is closed: would the kernel survive that? */
+void gunyah_vcpu_check_end(struct gunyah_vm *vm);
 
 /* Under the lock: gives it back, and frees the VM if its last file is gone. */
 void gunyah_vm_put(struct gunyah_vm *vm);

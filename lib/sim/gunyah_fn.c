@@ -25,9 +25,8 @@ static void irqfd_signalled(void *data)
 
 	if (spi == RM_NO_SPI)
 		return;
-	/* A doorbell clears itself when the guest acknowledges, so it is a pulse, whether the flag says level or not. */
-	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, true);
-	(void)irqfd->vm->engine->irq(irqfd->vm->engine_vm, spi, false);
+	/* A doorbell clears itself when the guest acknowledges, whether the flag says level or not. */
+	(void)irqfd->vm->engine->pulse(irqfd->vm->engine_vm, spi);
 }
 
 static const struct rm_doorbell *find_doorbell(const struct gunyah_vm *vm, uint32_t label)

@@ -147,9 +147,9 @@ int gunyah_rm_place(const void *fdt, const struct rm_tree *tree, struct rm_memor
 	int node;
 	int ret;
 
-	if (fdt_path_offset(fdt, "/hypervisor") >= 0)
-		return -ENODEV;
 	ret = place_all(tree, memory);
+	if (ret == 0 && fdt_path_offset(fdt, "/hypervisor") >= 0)
+		ret = -ENODEV;
 	if (ret < 0 || reserved < 0)
 		return ret;
 	fdt_for_each_subnode(node, fdt, reserved)

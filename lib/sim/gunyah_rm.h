@@ -83,7 +83,10 @@ struct rm_memory {
 int gunyah_rm_parse(const void *fdt, size_t size, struct rm_tree *ret_tree);
 void gunyah_rm_tree_free(struct rm_tree *tree);
 
-/* VM_START: gives every parcel its place. -ENODEV if that cannot be, or the policy is against it. */
+/*
+ * VM_START: gives every parcel its place. -ENODEV if that cannot be, or the policy is against it; the tree can be patched all
+ * the same, to find out whether it has room.
+ */
 int gunyah_rm_place(const void *fdt, const struct rm_tree *tree, struct rm_memory *memory);
 
 /*

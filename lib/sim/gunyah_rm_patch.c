@@ -88,7 +88,7 @@ static int patch_hypervisor(void *fdt, const struct rm_tree *tree)
 		ret = fdt_setprop(fdt, node, "compatible", compatible, sizeof(compatible));
 	if (ret < 0)
 		return ret;
-	node = fdt_add_subnode(fdt, node, "qcom,gunyah-vm");
+	node = make_node(fdt, "/hypervisor/qcom,gunyah-vm");
 	if (node < 0)
 		return node;
 	ret = fdt_setprop(fdt, node, "compatible", vm_compatible, sizeof(vm_compatible));
@@ -249,6 +249,10 @@ static int patch_buffer(void *fdt, const struct rm_parcel *parcel, uint32_t hand
 	if (reserved < 0)
 		return reserved;
 	(void)snprintf(name, sizeof(name), "buffer@%llx", (unsigned long long)parcel->gpa);
+	/* A tree that was patched before has it. */
+	node = fdt_subnode_offset(fdt, reserved, name);
+	if (node >= 0)
+		(void)fdt_del_node(fdt, node);
 	node = fdt_add_subnode(fdt, reserved, name);
 	if (node < 0)
 		return node;

@@ -190,24 +190,29 @@ static int engine_start(struct gunyah_vm *vm, const struct start *start)
 	return ret;
 }
 
-/* VM_START, with the order of the failures that were seen: no room for the new tree is one of VM_INIT's. */
+static int write_tree(const struct start *start, const void *patched)
+{
+	return sim_copy_out(start->host, patched, fdt_totalsize(patched)) < 0 ? -EINVAL : 0;
+}
+
+/* VM_START. That the new tree has no room is found out earlier, and goes before everything that is wrong with the memory. */
 static int place_and_start(struct gunyah_vm *vm, struct start *start)
 {
-	void *patched = NULL;
+	void *patched;
 	int placed;
 	int ret;
 
 	placed = gunyah_rm_place(start->fdt, &vm->tree, &start->memory);
-	if (placed == 0) {
-		ret = gunyah_rm_patch(start->fdt, &vm->tree, &start->memory, vm->dtb.size, &patched);
-		if (ret < 0)
-			return ret;
-		ret = sim_copy_out(start->host, patched, fdt_totalsize(patched));
-		free(patched);
-		if (ret < 0)
-			return -EINVAL;
+	ret = gunyah_rm_patch(start->fdt, &vm->tree, &start->memory, vm->dtb.size, &patched);
+	if (ret < 0)
+		return ret;
+	if (placed == 0)
+		ret = write_tree(start, patched);
+	free(patched);
+	if (ret < 0)
+		return ret;
+	if (placed == 0)
 		placed = engine_start(vm, start);
-	}
 	give_resources(vm);
 	return placed;
 }

@@ -61,7 +61,7 @@ static bool wait_for_change(struct gunyah_vm *vm, const struct sim_signals *sign
 	return true;
 }
 
-static void check_unknown_vcpus(struct gunyah_vm *vm)
+void gunyah_vcpu_check_end(struct gunyah_vm *vm)
 {
 	for (const struct gunyah_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next) {
 		if (vcpu->cpu == NULL)
@@ -76,7 +76,7 @@ static void end_vm(struct gunyah_vm *vm, uint16_t type, uint32_t reason_size, co
 {
 	if (vm->state != GUNYAH_RUNNING)
 		return;
-	check_unknown_vcpus(vm);
+	gunyah_vcpu_check_end(vm);
 	vm->state = GUNYAH_EXITED;
 	vm->end.status = UAPI_GUNYAH_STATUS_EXITED;
 	vm->end.type = type;

@@ -36,7 +36,7 @@ bool sim_signals_begin(struct sim_signals *signals)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
 	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
-	if (cancel_flag != NULL && *cancel_flag != 0) {
+	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_ACQUIRE) != 0) {
 		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
 		return false;
 	}

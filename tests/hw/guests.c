@@ -62,7 +62,7 @@ static void expect_exits(struct hw *hw, const char *name, struct gh_vcpu *vcpu, 
 			 uint64_t answer)
 {
 	char label[80];
-	char text[200];
+	char text[320];
 
 	for (unsigned int i = 0; expected[i] != NULL; i++) {
 		const struct gh_exit *exit = run(vcpu, text, sizeof(text));
@@ -221,8 +221,8 @@ static void test_reset(struct hw *hw)
 /* The second vCPU: its one store, then the end. */
 struct second {
 	struct gh_vcpu *vcpu;
-	char first[200];
-	char last[200];
+	char first[320];
+	char last[320];
 	_Atomic int stored;
 };
 
@@ -239,7 +239,7 @@ static void *run_second(void *arg)
 static void run_boot_vcpu(struct hw *hw, struct gh_vcpu *vcpu, struct second *second)
 {
 	static const char *const on[] = { "store 0x7100 8 0x0", NULL };
-	char text[200];
+	char text[320];
 	const struct gh_exit *exit;
 
 	expect_exits(hw, "second.cpu_on", vcpu, on, 0);

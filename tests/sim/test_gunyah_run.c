@@ -176,6 +176,17 @@ START_TEST(test_unknown_vcpu_breakage)
 }
 END_TEST
 
+/* Closing a VM ends it, too. */
+START_TEST(test_unknown_vcpu_breakage_at_close)
+{
+	raw_run_script(&raw, "load 0x6000 8");
+	raw_make_vcpu(&raw, 1);
+	ck_assert_ptr_null(gh_sim_breakage(raw.sim));
+	raw_new_vm(&raw);
+	ck_assert_ptr_nonnull(gh_sim_breakage(raw.sim));
+}
+END_TEST
+
 START_TEST(test_busy)
 {
 	raw_run_script(&raw, "raw ebusy; raw nobody-knows-this; off");
@@ -437,6 +448,7 @@ int main(void)
 	tcase_add_test(tcase, test_reset2);
 	tcase_add_test(tcase, test_crash);
 	tcase_add_loop_test(tcase, test_unknown_vcpu_breakage, 0, 2);
+	tcase_add_test(tcase, test_unknown_vcpu_breakage_at_close);
 	tcase_add_test(tcase, test_busy);
 	tcase_add_test(tcase, test_ioeventfd_plain);
 	tcase_add_test(tcase, test_ioeventfd_datamatch);

@@ -71,9 +71,9 @@ static void expect(const char *name, const char *what, const char *expected, con
 	raw_expect(line, result);
 }
 
-static void check_case(const char *name, const struct raw_boot *boot, const char *const expected[3])
+static void check_case(const char *device, const char *name, const struct raw_boot *boot, const char *const expected[3])
 {
-	raw_open(&raw, DEBUG, IDLE);
+	raw_open(&raw, device, IDLE);
 	raw_make_vcpu(&raw, 0);
 	expect(name, "", expected[0], raw_result(raw_boot(&raw, boot)));
 	expect(name, "; second START", expected[1], raw_result(raw_start(&raw)));
@@ -87,10 +87,43 @@ START_TEST(test_start)
 	struct raw_boot lent = item->boot;
 	char name[96];
 
-	check_case(item->name, &item->boot, item->shared);
+	check_case(DEBUG, item->name, &item->boot, item->shared);
 	lent.lent = true;
 	(void)snprintf(name, sizeof(name), "%s, lent", item->name);
-	check_case(name, &lent, item->lent);
+	check_case(DEBUG, name, &lent, item->lent);
+}
+END_TEST
+
+/* The production policy has nothing against lent memory, and everything against a VM that would start with shared memory. */
+START_TEST(test_start_in_production)
+{
+	static const char *const refused[3] = { "ENODEV", "ENODEV", CRASHED };
+	const struct start_case *item = &cases[_i];
+	struct raw_boot lent = item->boot;
+	char name[96];
+
+	(void)snprintf(name, sizeof(name), "%s, production", item->name);
+	check_case(PRODUCTION, name, &item->boot, strcmp(item->shared[0], "ok") == 0 ? refused : item->shared);
+	lent.lent = true;
+	(void)snprintf(name, sizeof(name), "%s, lent, production", item->name);
+	check_case(PRODUCTION, name, &lent, item->lent);
+}
+END_TEST
+
+/* The tree that a VM was started with is no tree to start another one with. */
+START_TEST(test_patched_tree_again)
+{
+	static const struct raw_boot boot = { .lent = false };
+
+	raw_open(&raw, DEBUG, IDLE);
+	raw_expect("again.first: ok", raw_result(raw_boot(&raw, &boot)));
+	raw_new_vm(&raw);
+	raw_make_vcpu(&raw, 0);
+	ck_assert_int_eq(raw_share(&raw, 7, RAW_RWX, TREE_BASE, RAW_RAM_SIZE, raw.ram), 0);
+	ck_assert_int_eq(raw_set_dtb(&raw, TREE_BASE + RAW_DTB, TREE_ROOM), 0);
+	raw_expect("again.START: ENODEV", raw_result(raw_start(&raw)));
+	raw_expect("again.RUN: " CRASHED, raw_run(&raw, 0));
+	raw_close(&raw);
 }
 END_TEST
 
@@ -214,12 +247,27 @@ START_TEST(test_entry)
 }
 END_TEST
 
+/* Valgrind does not let shared memory be mapped a second time in this way. */
+static bool can_map_again(void *memory)
+{
+	void *again = mremap(memory, 0, RAW_PAGE, MREMAP_MAYMOVE);
+
+	if (again == MAP_FAILED)
+		return false;
+	(void)munmap(again, RAW_PAGE);
+	return true;
+}
+
 /* The guest keeps memory that the process protects or unmaps, as the kernel keeps its pages. */
 START_TEST(test_memory_stays)
 {
 	static const struct raw_boot plain = { .lent = true };
 
 	raw_open(&raw, DEBUG, "peek 0x80000018 8; echo 0x6018 8; poke 0x80000020 8 5; load 0x6000 8");
+	if (!can_map_again(raw.ram)) {
+		raw_close(&raw);
+		return;
+	}
 	raw_make_vcpu(&raw, 0);
 	raw_configure(&raw, &plain);
 	memcpy(raw.ram + 0x18, &(uint64_t){ 0x1234 }, 8);
@@ -277,6 +325,8 @@ int main(void)
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_loop_test(tcase, test_start, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(tcase, test_start_in_production, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(tcase, test_patched_tree_again);
 	tcase_add_test(tcase, test_nothing_configured);
 	tcase_add_test(tcase, test_firmware);
 	tcase_add_loop_test(tcase, test_without_execute, 0, 2);

@@ -8,6 +8,7 @@
 #include "gzvm_rig.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
 static int irqfd(struct rig *rig, int vm, int fd, uint32_t gsi, uint32_t flags)
@@ -458,28 +459,36 @@ START_TEST(test_stores)
 END_TEST
 
 static const struct line signal_lines[] = {
-	{ "hz.ioeventfd-write+signal", "EINTR MMIO write pa=0x9000 size=4 data=0xa5 reg=0" },
+	{ "hz.ioeventfd-write+signal", "EINTR MMIO write pa=0x9000 size=4 data=0xa5 reg=0 imm=0 handler=3" },
 	{ "hz.ioeventfd-write+signal.eventfd", "1" },
 };
 
-static void ignore_call(int signal)
+static volatile sig_atomic_t handled;
+
+static void count_signal(int signal)
 {
 	(void)signal;
+	handled++;
 }
 
 START_TEST(test_store_and_signal)
 {
-	struct sigaction action = { .sa_handler = ignore_call };
+	struct sigaction action = { .sa_handler = count_signal };
 	struct seen seen = SEEN(signal_lines);
 	int event = eventfd(0, 0);
 	struct rig rig;
 
 	sigemptyset(&action.sa_mask);
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
-	rig_open(&rig, "signal 10; store 0x9000 4 0xa5");
+	handled = 0;
+	rig_open(&rig, "repeat 2; signal 10; store 0x1000 4 0; end; signal 10; store 0x9000 4 0xa5");
 	ck_assert_int_eq(ioeventfd(&rig, event, 0x9000, 4, 0, 0), 0);
+	ck_assert_int_eq(rig_run(&rig), -EINTR);
+	ck_assert_int_eq(rig_run(&rig), -EINTR);
 	/* Taken by the eventfd, and in the buffer all the same: who believes the buffer rings twice. */
-	saw(&seen, "hz.ioeventfd-write+signal", "%s", run_text(&rig));
+	ck_assert_int_eq(rig_run(&rig), -EINTR);
+	saw(&seen, "hz.ioeventfd-write+signal", "EINTR %s imm=%u handler=%d", exit_text(&rig.run), rig.run.immediate_exit,
+	    (int)handled);
 	saw(&seen, "hz.ioeventfd-write+signal.eventfd", "%u", counter(event));
 	rig_close(&rig);
 	close(event);

@@ -201,7 +201,7 @@ static int page_mmap(struct sim_file *file, size_t length, int prot, int flags)
 {
 	(void)file;
 	(void)prot;
-	return length > 2 * PAGE || (flags & MAP_SHARED) == 0 ? -EINVAL : 0;
+	return length > 3 * PAGE || (flags & MAP_SHARED) == 0 ? -EINVAL : 0;
 }
 
 static void page_release(struct sim_file *file)
@@ -235,7 +235,7 @@ START_TEST(test_mappings)
 	rig_device(&rig, "");
 	fd = sim_file_new(rig.sim, &page_ops, "page", NULL, PAGE, &file);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(map(&rig, fd, NULL, 3 * PAGE, &one), -EINVAL);
+	ck_assert_int_eq(map(&rig, fd, NULL, 4 * PAGE, &one), -EINVAL);
 	ck_assert_int_eq(map(&rig, rig.device, NULL, PAGE, &one), -ENODEV);
 	ck_assert_int_eq(map(&rig, fd, NULL, PAGE, &one), 0);
 	ck_assert_int_eq(map(&rig, fd, NULL, PAGE, &two), 0);
@@ -295,11 +295,35 @@ START_TEST(test_hole_in_mapping)
 	fd = sim_file_new(rig.sim, &page_ops, "page", NULL, 4 * PAGE, &file);
 	ck_assert_int_eq(map(&rig, fd, area, 2 * PAGE, &mapping), 0);
 	ck_assert_int_eq(map(&rig, fd, area + 2 * PAGE, 2 * PAGE, &mapping), 0);
-	/* The middle of both, and then what is left in one piece. */
+	/* The middle of both, and then the two pages that are left. */
 	ck_assert_int_eq(rig.sys->munmap(rig.sys, area + PAGE, 2 * PAGE), 0);
 	rig_close_fd(&rig, &fd);
+	ck_assert_int_eq(rig.sys->munmap(rig.sys, area, PAGE), 0);
 	ck_assert_uint_eq(released, 0);
-	ck_assert_int_eq(rig.sys->munmap(rig.sys, area, 4 * PAGE), 0);
+	ck_assert_int_eq(rig.sys->munmap(rig.sys, area + 3 * PAGE, PAGE), 0);
+	ck_assert_uint_eq(released, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(test_hole_in_piece)
+{
+	struct sim_file *file;
+	struct rig rig;
+	void *mapping;
+	char *area;
+	int fd;
+
+	released = 0;
+	rig_device(&rig, "");
+	fd = sim_file_new(rig.sim, &page_ops, "page", NULL, 3 * PAGE, &file);
+	ck_assert_int_eq(map(&rig, fd, NULL, 3 * PAGE, &mapping), 0);
+	area = mapping;
+	ck_assert_int_eq(rig.sys->munmap(rig.sys, area + PAGE, PAGE), 0);
+	rig_close_fd(&rig, &fd);
+	ck_assert_int_eq(rig.sys->munmap(rig.sys, area, PAGE), 0);
+	ck_assert_uint_eq(released, 0);
+	ck_assert_int_eq(rig.sys->munmap(rig.sys, area + 2 * PAGE, PAGE), 0);
 	ck_assert_uint_eq(released, 1);
 	rig_close(&rig);
 }
@@ -467,6 +491,7 @@ int main(void)
 	tcase_add_test(tcase, test_mappings);
 	tcase_add_test(tcase, test_pieces_of_mappings);
 	tcase_add_test(tcase, test_hole_in_mapping);
+	tcase_add_test(tcase, test_hole_in_piece);
 	tcase_add_test(tcase, test_close_inside_call);
 	tcase_add_test(tcase, test_pointers);
 	tcase_add_test(tcase, test_watches);

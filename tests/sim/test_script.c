@@ -38,6 +38,9 @@ static void begin(struct guest *guest, const char *script)
 	ck_assert_int_eq(engine->vcpu_new(guest->vm, 0, true, &guest->cpu), 0);
 	ck_assert_int_eq(engine->start(guest->vm), 0);
 	sigfillset(&all);
+	/* So that a test that hangs can be ended. */
+	sigdelset(&all, SIGTERM);
+	sigdelset(&all, SIGINT);
 	sigemptyset(&guest->unblocked);
 	sigaddset(&guest->unblocked, SIGUSR1);
 	pthread_sigmask(SIG_SETMASK, &all, &guest->old);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ready-made loops, and what concerns all vCPUs of a VM at once. */
+#include "internal.h"
+#include "opts.h"
+
+#include <gh/loop.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define STEP "run the VM"
+#define NAP_NS 50000L
+
+/* --- one vCPU ----------------------------------------------------------------------------------------------------- */
+
+static bool waits_for_answer(struct gh_vcpu *vcpu)
+{
+	enum gh_pending pending = atomic_load(&vcpu->pending);
+
+	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
+	       !atomic_load(&vcpu->vm->quitting);
+}
+
+/* Until a deferred load has its answer, or there is something else to do. A nudge is no reason to stop waiting. */
+static void await_answer(struct gh_vcpu *vcpu)
+{
+	while (waits_for_answer(vcpu) && (atomic_load(&vcpu->kicked) & GH_KICK) == 0) {
+		gh_kick_take_nudge(vcpu);
+		gh_kick_wait(vcpu, waits_for_answer);
+	}
+}
+
+/* 0: go on. */
+static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit)
+{
+	int verdict = options->exit(options->data, vcpu, exit);
+
+	switch (verdict) {
+	case GH_LOOP_CONTINUE:
+		return 0;
+	case GH_LOOP_DEFER:
+		await_answer(vcpu);
+		return 0;
+	case GH_LOOP_LEAVE:
+		return -ECANCELED;
+	default:
+		return verdict < 0 ? verdict : -EINVAL;
+	}
+}
+
+static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
+{
+	const struct gh_exit *exit;
+	int ret;
+
+	for (;;) {
+		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed))
+			return -ECANCELED;
+		ret = gh_vcpu_run(vcpu, &exit);
+		if (ret < 0)
+			return ret;
+		if (exit->kind == GH_EXIT_STOPPED)
+			return (int)exit->stop.cause;
+		ret = serve(vcpu, options, exit);
+		/* An interruption leaves a deferred load where it is. */
+		if (ret == 0 && exit->kind == GH_EXIT_INTERRUPTED)
+			await_answer(vcpu);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static int read_options(const struct gh_loop_options *callers, struct gh_loop_options *own)
+{
+	const struct gh_loop_options defaults = GH_LOOP_OPTIONS_INIT;
+
+	*own = defaults;
+	if (callers == NULL || gh_opts_copy(own, sizeof(*own), sizeof(*own), callers) < 0 || own->exit == NULL)
+		return -EINVAL;
+	return 0;
+}
+
+int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *callers)
+{
+	struct gh_loop_options options;
+
+	if (vcpu == NULL || read_options(callers, &options) < 0)
+		return -EINVAL;
+	return loop(vcpu, &options);
+}
+
+/* --- a thread for each vCPU --------------------------------------------------------------------------------------- */
+
+struct runner {
+	struct gh_vcpu *vcpu;
+	const struct gh_loop_options *options;
+	pthread_t thread;
+	int result;
+};
+
+static void *run_vcpu(void *argument)
+{
+	struct runner *runner = argument;
+	char name[16];
+	int ret = 0;
+
+	/* Here, and not by the thread that made this one: the hook may choose another name. */
+	(void)snprintf(name, sizeof(name), "vcpu%u", runner->vcpu->b.id);
+#if defined(__linux__)
+	(void)pthread_setname_np(pthread_self(), name);
+#endif
+	if (runner->options->thread_begins != NULL)
+		ret = runner->options->thread_begins(runner->options->data, runner->vcpu);
+	runner->result = ret < 0 ? ret : loop(runner->vcpu, runner->options);
+	/* A vCPU that cannot go on takes the others along; the VM's own end reaches them by itself. */
+	if (runner->result < 0)
+		(void)gh_vm_quit(runner->vcpu->vm);
+	return NULL;
+}
+
+/* With every signal blocked, which the threads inherit; each opens the kick signal for itself. */
+static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_started)
+{
+	int ret = 0;
+
+	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
+		struct runner *runner = &runners[*ret_started];
+
+		ret = -pthread_create(&runner->thread, NULL, run_vcpu, runner);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* The first error that is not the quitting it caused; otherwise the cause of the end. */
+static int judge(const struct runner *runners, uint32_t count)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (runners[i].result < 0 && runners[i].result != -ECANCELED)
+			return runners[i].result;
+		if (runners[i].result < 0 || result >= 0)
+			result = runners[i].result;
+	}
+	return result;
+}
+
+static int run_all(struct gh_vm *vm, struct runner *runners, uint32_t count)
+{
+	struct gh_sys *sys = vm->b.sys;
+	uint32_t started = 0;
+	sigset_t all;
+	sigset_t old;
+	int ret;
+
+	(void)sigfillset(&all);
+	ret = sys->sigprocmask(sys, SIG_SETMASK, &all, &old);
+	if (ret < 0)
+		return ret;
+	ret = start_runners(runners, count, &started);
+	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
+	if (ret < 0)
+		(void)gh_vm_quit(vm);
+	for (uint32_t i = 0; i < started; i++)
+		(void)pthread_join(runners[i].thread, NULL);
+	return ret < 0 ? ret : judge(runners, started);
+}
+
+int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
+{
+	struct gh_loop_options options;
+	struct runner *runners;
+	uint32_t count = 0;
+	int ret;
+
+	if (vm == NULL || read_options(callers, &options) < 0)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	if (atomic_load(&vm->state) != GH_VM_STARTED)
+		return gh_fail_state(&vm->failure, STEP, "The VM has not been started.");
+	runners = calloc(vm->b.n_vcpus, sizeof(*runners));
+	if (runners == NULL)
+		return gh_fail_memory(&vm->failure, STEP);
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && count < vm->b.n_vcpus; vcpu = vcpu->next)
+		runners[count++] = (struct runner){ .vcpu = vcpu, .options = &options };
+	(void)pthread_mutex_unlock(&vm->lock);
+	ret = run_all(vm, runners, count);
+	free(runners);
+	return ret;
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
+{
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
+		function(vcpu);
+	(void)pthread_mutex_unlock(&vm->lock);
+}
+
+static void kick(struct gh_vcpu *vcpu)
+{
+	gh_kick(vcpu, GH_KICK);
+}
+
+static void nudge(struct gh_vcpu *vcpu)
+{
+	gh_kick(vcpu, GH_NUDGE);
+}
+
+int gh_vm_quit(struct gh_vm *vm)
+{
+	if (vm == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	atomic_store(&vm->quitting, true);
+	for_all(vm, kick);
+	return 0;
+}
+
+static bool is_in_guest(struct gh_vm *vm)
+{
+	bool found = false;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next) {
+		unsigned int where = atomic_load(&vcpu->where);
+
+		found = where == GH_INSIDE || where == GH_FRAGILE;
+	}
+	(void)pthread_mutex_unlock(&vm->lock);
+	return found;
+}
+
+int gh_vm_pause(struct gh_vm *vm)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
+
+	if (vm == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	if (atomic_load(&vm->state) != GH_VM_STARTED)
+		return gh_fail_state(&vm->failure, "pause the VM", "The VM has not been started.");
+	(void)atomic_fetch_add(&vm->paused, 1);
+	for_all(vm, nudge);
+	while (is_in_guest(vm))
+		(void)vm->b.sys->ppoll(vm->b.sys, NULL, 0, &time);
+	return 0;
+}
+
+int gh_vm_resume(struct gh_vm *vm)
+{
+	unsigned int paused;
+
+	if (vm == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	paused = atomic_load(&vm->paused);
+	do {
+		if (paused == 0)
+			return gh_fail_state(&vm->failure, "resume the VM", "The VM is not paused.");
+	} while (!atomic_compare_exchange_weak(&vm->paused, &paused, paused - 1));
+	if (paused == 1)
+		for_all(vm, gh_kick_wake);
+	return 0;
+}
+
+static bool sits_out(struct gh_vcpu *vcpu)
+{
+	return atomic_load(&vcpu->vm->paused) != 0 && !gh_vm_has_ended(vcpu->vm);
+}
+
+void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu)
+{
+	/* The nudge first: whoever pauses says so before nudging. */
+	gh_kick_take_nudge(vcpu);
+	while (sits_out(vcpu) && !gh_kick_pending(vcpu))
+		gh_kick_wait(vcpu, sits_out);
+}
+
+int gh_vm_end_fd(const struct gh_vm *vm)
+{
+	return vm != NULL ? vm->end_fd : -1;
+}

@@ -94,6 +94,7 @@ struct gh_watch {
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
+	unsigned int blind; /* looks at which the thread did not run, or no clock told, and nobody said whether it sleeps */
 	bool sent;
 	bool has_time;
 	uint64_t time;     /* at the last look */

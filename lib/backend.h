@@ -90,7 +90,6 @@ struct gh_bvm {
 	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
-	bool forked; /* a forked child closes: no request that would take something from the parent's VM */
 	void *priv;  /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 

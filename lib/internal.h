@@ -31,6 +31,13 @@ enum gh_end {
 	GH_END_SET,
 };
 
+/* Why loops return. */
+enum gh_quit {
+	GH_QUIT_NOT,
+	GH_QUIT_RUN, /* a vCPU of gh_vm_run() has failed or left: until that has returned */
+	GH_QUIT_EVER,
+};
+
 /* A mapping that the library made for a region. */
 struct gh_mapping {
 	void *address;
@@ -56,7 +63,8 @@ struct gh_vm {
 	struct gh_courier *courier;
 	int end_fd;         /* an eventfd that becomes readable at the end */
 	atomic_uint paused; /* how many want it so */
-	atomic_bool quitting;
+	_Atomic enum gh_quit quitting;
+	atomic_bool running; /* a thread is in gh_vm_run() */
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
@@ -86,6 +94,7 @@ struct gh_watch {
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
+	unsigned int blind; /* looks at which the thread did not run, or no clock told, and nobody said whether it sleeps */
 	bool sent;
 	bool has_time;
 	uint64_t time;     /* at the last look */

@@ -5,6 +5,7 @@
 
 #include "internal.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,10 +29,11 @@ struct device {
 	struct gh_sys sys; /* first: the table that libgh gets */
 	enum layout layout;
 	enum access access;
-	void *run;      /* Gunyah's page, as the device maps it; GenieZone's buffer comes with each call */
-	uint64_t calls; /* through the table, RUN included */
-	uint64_t exits; /* so far */
-	uint64_t sum;   /* of the values that the guest has loaded */
+	void *run;       /* Gunyah's page, as the device maps it; GenieZone's buffer comes with each call */
+	pthread_t owner; /* the thread that is measured; the library's own threads make calls, too */
+	uint64_t calls;  /* of that thread through the table, RUN included */
+	uint64_t exits;  /* so far */
+	uint64_t sum;    /* of the values that the guest has loaded */
 	bool load_is_out;
 };
 

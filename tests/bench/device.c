@@ -18,7 +18,8 @@ static struct device *count(struct gh_sys *sys)
 {
 	struct device *device = (struct device *)sys; /* its first member */
 
-	device->calls++;
+	if (pthread_equal(pthread_self(), device->owner))
+		device->calls++;
 	return device;
 }
 
@@ -209,6 +210,7 @@ static int device_tgkill(struct gh_sys *sys, int pid, int tid, int signal)
 void device_init(struct device *device, enum layout layout)
 {
 	memset(device, 0, sizeof(*device));
+	device->owner = pthread_self();
 	device->sys = *gh_sys_kernel();
 	device->layout = layout;
 	device->sys.open = device_open;

@@ -224,7 +224,7 @@ END_TEST
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
 
-struct runner {
+struct worker {
 	pthread_t thread;
 	struct gh_vcpu *vcpu;
 	int ret;
@@ -237,37 +237,37 @@ struct runner {
 
 static void *run_to_end(void *data)
 {
-	struct runner *runner = data;
+	struct worker *worker = data;
 	const struct gh_exit *exit;
 
 	do {
-		runner->ret = gh_vcpu_run(runner->vcpu, &exit);
-		if (runner->ret < 0)
+		worker->ret = gh_vcpu_run(worker->vcpu, &exit);
+		if (worker->ret < 0)
 			break;
 		if (exit->kind == GH_EXIT_INTERRUPTED) {
-			runner->interruptions++;
+			worker->interruptions++;
 		} else if (exit->kind == GH_EXIT_STOPPED) {
-			runner->cause = exit->stop.cause;
+			worker->cause = exit->stop.cause;
 			break;
 		} else if (exit->mmio.is_store != 0) {
-			runner->stores++;
+			worker->stores++;
 		} else {
-			runner->ret = gh_mmio_complete(runner->vcpu, 0x1000 + runner->loads++ % 7);
+			worker->ret = gh_mmio_complete(worker->vcpu, 0x1000 + worker->loads++ % 7);
 		}
-	} while (runner->ret == 0 && !runner->once);
+	} while (worker->ret == 0 && !worker->once);
 	return NULL;
 }
 
-static void runner_begin(struct runner *runner, struct gh_vcpu *vcpu, bool once)
+static void worker_begin(struct worker *worker, struct gh_vcpu *vcpu, bool once)
 {
-	*runner = (struct runner){ .vcpu = vcpu, .once = once, .cause = UINT32_MAX };
-	ck_assert_int_eq(pthread_create(&runner->thread, NULL, run_to_end, runner), 0);
+	*worker = (struct worker){ .vcpu = vcpu, .once = once, .cause = UINT32_MAX };
+	ck_assert_int_eq(pthread_create(&worker->thread, NULL, run_to_end, worker), 0);
 }
 
-static void runner_end(struct runner *runner)
+static void worker_end(struct worker *worker)
 {
-	(void)pthread_join(runner->thread, NULL);
-	ck_assert_int_eq(runner->ret, 0);
+	(void)pthread_join(worker->thread, NULL);
+	ck_assert_int_eq(worker->ret, 0);
 }
 
 /* Two vCPUs on two threads, kicked all the time: no exit is lost, no answer, and the end reaches both. */
@@ -289,24 +289,24 @@ START_TEST(test_two_threads)
 	struct gh_vcpu *second = add_vcpu(vm, 1);
 	struct gh_vcpu *first = start_standard(vm);
 	struct gh_irqfd *irqfd = NULL;
-	struct runner runners[2];
+	struct worker workers[2];
 
 	options.line = 5;
 	ck_assert_int_eq(gh_irqfd_add(vm, &options, &irqfd), 0);
-	runner_begin(&runners[1], second, false);
-	runner_begin(&runners[0], first, false);
+	worker_begin(&workers[1], second, false);
+	worker_begin(&workers[0], first, false);
 	for (int i = 0; i < 200; i++) {
 		(void)gh_vcpu_kick(first);
 		(void)gh_vcpu_kick(second);
 		pause_ms(i % 4 == 0);
 	}
 	ck_assert_int_eq(gh_irqfd_raise(irqfd), 0);
-	runner_end(&runners[0]);
-	runner_end(&runners[1]);
-	ck_assert_uint_eq(runners[0].cause, GH_STOP_POWER_OFF);
-	ck_assert_uint_eq(runners[1].cause, GH_STOP_POWER_OFF);
-	ck_assert_uint_eq(runners[0].loads, 210);
-	ck_assert_uint_eq(runners[0].stores, 30);
+	worker_end(&workers[0]);
+	worker_end(&workers[1]);
+	ck_assert_uint_eq(workers[0].cause, GH_STOP_POWER_OFF);
+	ck_assert_uint_eq(workers[1].cause, GH_STOP_POWER_OFF);
+	ck_assert_uint_eq(workers[0].loads, 210);
+	ck_assert_uint_eq(workers[0].stores, 30);
 	gh_vm_close(vm);
 	end_sim(sim);
 }
@@ -318,18 +318,18 @@ START_TEST(test_kick_in_guest)
 	struct world world = begin(devices[_i], "load 0x10 4; expect 0x77; wfi; ack; expect 37; off");
 	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
 	struct gh_irqfd *irqfd = NULL;
-	struct runner runner;
+	struct worker worker;
 
 	options.line = 5;
 	ck_assert_int_eq(gh_irqfd_add(world.vm, &options, &irqfd), 0);
 	(void)run_once(world.vcpu);
 	ck_assert_int_eq(gh_mmio_complete(world.vcpu, 0x77), 0);
 	for (int i = 0; i < 5; i++) {
-		runner_begin(&runner, world.vcpu, true);
+		worker_begin(&worker, world.vcpu, true);
 		pause_ms((unsigned int)i % 3);
 		ck_assert_int_eq(gh_vcpu_kick(world.vcpu), 0);
-		runner_end(&runner);
-		ck_assert_uint_eq(runner.interruptions, 1);
+		worker_end(&worker);
+		ck_assert_uint_eq(worker.interruptions, 1);
 	}
 	ck_assert_int_eq(gh_irqfd_raise(irqfd), 0);
 	ck_assert_uint_eq(run_once(world.vcpu)->stop.cause, GH_STOP_POWER_OFF);

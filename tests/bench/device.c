@@ -14,13 +14,18 @@
 
 #define GPA UINT64_C(0x10000000)
 
+/* Of this thread: that of libgh's own threads is none of an exit's business. */
+static _Thread_local uint64_t calls;
+
+uint64_t device_calls(void)
+{
+	return calls;
+}
+
 static struct device *count(struct gh_sys *sys)
 {
-	struct device *device = (struct device *)sys; /* its first member */
-
-	if (pthread_equal(pthread_self(), device->owner))
-		device->calls++;
-	return device;
+	calls++;
+	return (struct device *)sys; /* its first member */
 }
 
 /* --- RUN ---------------------------------------------------------------------------------------------------------- */
@@ -210,7 +215,6 @@ static int device_tgkill(struct gh_sys *sys, int pid, int tid, int signal)
 void device_init(struct device *device, enum layout layout)
 {
 	memset(device, 0, sizeof(*device));
-	device->owner = pthread_self();
 	device->sys = *gh_sys_kernel();
 	device->layout = layout;
 	device->sys.open = device_open;

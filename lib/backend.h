@@ -90,8 +90,7 @@ struct gh_bvm {
 	uint64_t registers[GH_REGISTERS]; /* of vCPU 0, by enum gh_register */
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
-	bool forked; /* a forked child closes: no request that would take something from the parent's VM */
-	void *priv;  /* the backend's own, allocated by vm_create and freed by vm_destroy */
+	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */

@@ -28,6 +28,8 @@
 #define RUN_ANYWHERE_NS 10000000u
 /* A thread that sleeps must do so at two looks, without having run in between. */
 #define SLEEPS 2u
+/* Without /proc (a sandbox) or without the thread's clock: so many looks, more than 20 ms, must do. */
+#define BLIND 400u
 /* A signal that changed nothing is repeated after so many looks. */
 #define REPEAT 20u
 
@@ -97,8 +99,10 @@ static bool observe(struct gh_sys *sys, int tid, struct gh_watch *watch)
 	if (!look_at_thread(sys, tid, &state, &cpu))
 		state = '?';
 	moved = state != '?' && sys->move_to_cpu(sys, cpu) == 0;
-	if (sys->thread_time(sys, tid, &time) < 0)
-		return false;
+	if (sys->thread_time(sys, tid, &time) < 0) {
+		slice(sys);
+		return ++watch->blind >= BLIND;
+	}
 	ran = watch->has_time ? time - watch->time : 0;
 	watch->run_time += ran;
 	watch->sleeps = state == 'S' && watch->has_time && ran == 0 ? watch->sleeps + 1 : 0;
@@ -108,7 +112,9 @@ static bool observe(struct gh_sys *sys, int tid, struct gh_watch *watch)
 	watch->has_time = true;
 	watch->time = time;
 	watch->cpu = cpu;
-	if (watch->sleeps >= SLEEPS || watch->slices >= SLICES)
+	if (state == '?' && ran == 0)
+		watch->blind++;
+	if (watch->sleeps >= SLEEPS || watch->blind >= BLIND || watch->slices >= SLICES)
 		return true;
 	if (!moved && watch->run_time >= RUN_ANYWHERE_NS)
 		return true;

@@ -5,18 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8])
-{
-	if (!gh_width_valid(width) || gpa > UINT64_MAX - (width - 1))
-		return -EPROTO;
-	exit->kind = GH_EXIT_MMIO;
-	exit->mmio.gpa = gpa;
-	exit->mmio.width = (uint32_t)width;
-	exit->mmio.is_store = is_store;
-	exit->mmio.value = is_store ? gh_value_get(data, (uint32_t)width) : 0;
-	return 0;
-}
-
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type)
 {
 	memset(&exit->stop, 0, sizeof(exit->stop));

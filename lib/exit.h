@@ -6,6 +6,7 @@
 #include <gh/exit.h>
 
 #include <endian.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -39,7 +40,18 @@ static inline void gh_value_put(uint8_t data[8], uint64_t value)
  * A load or store. `data` is what the kernel's page holds, little-endian; bytes from `width` on are stale and ignored.
  * -EPROTO for a width that no guest can have made, or an access that wraps around the address space.
  */
-int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8]);
+static inline int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8])
+{
+	if (!gh_width_valid(width) || gpa > UINT64_MAX - (width - 1))
+		return -EPROTO;
+	exit->kind = GH_EXIT_MMIO;
+	exit->mmio.gpa = gpa;
+	exit->mmio.width = (uint32_t)width;
+	exit->mmio.is_store = is_store;
+	exit->mmio.value = is_store ? gh_value_get(data, (uint32_t)width) : 0;
+	return 0;
+}
+
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type);
 /* `count` words of `data`, clamped to what the exit has room for. */
 void gh_exit_set_event(struct gh_exit *exit, uint32_t type, uint32_t count, const uint64_t *data);

@@ -16,7 +16,7 @@
  * FRAGILE is a Gunyah entry that carries a load's answer. H1: a signal before the guest runs would destroy the value, so
  * the kicker leaves the signal to courier.c, which waits until the guest has run or sleeps.
  */
-#include "internal.h"
+#include "kick.h"
 
 #include "arch/enter.h"
 
@@ -28,19 +28,11 @@
 #define YIELDS 20u
 #define NAP_NS 20000L
 
-/* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
-static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
-
-/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
-static _Thread_local struct {
-	int pid; /* a forked child's copy of this is not true there */
-	int tid;
-	int signal; /* unblocked */
-} self __attribute__((tls_model("initial-exec")));
+_Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
 
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
-	struct gh_vcpu *vcpu = current;
+	struct gh_vcpu *vcpu = gh_kick_self.current;
 
 	(void)signal;
 	(void)info;
@@ -88,30 +80,24 @@ static int prepare_thread(const struct gh_vm *vm)
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	self.pid = vm->pid;
-	self.tid = sys->gettid(sys);
-	self.signal = vm->kick_signal;
+	gh_kick_self.pid = vm->pid;
+	gh_kick_self.tid = sys->gettid(sys);
+	gh_kick_self.signal = vm->kick_signal;
 	return 0;
 }
 
-int gh_kick_thread(struct gh_vcpu *vcpu)
+int gh_kick_prepare(struct gh_vcpu *vcpu)
 {
 	const struct gh_vm *vm = vcpu->vm;
 
-	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+	if (gh_kick_self.pid != vm->pid || gh_kick_self.signal != vm->kick_signal) {
 		int ret = prepare_thread(vm);
 
 		if (ret < 0)
 			return ret;
 	}
-	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
-		atomic_store(&vcpu->tid, self.tid);
+	atomic_store(&vcpu->tid, gh_kick_self.tid);
 	return 0;
-}
-
-bool gh_kick_pending(struct gh_vcpu *vcpu)
-{
-	return atomic_load(&vcpu->kicked) != 0;
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
@@ -131,57 +117,22 @@ static void await_senders(struct gh_vcpu *vcpu)
  * Whoever has set a bit that is taken here has looked at `where` when this returns. A sender that looked later could find
  * the next entry, and signal it for a kick that has been delivered: one interruption too many, and H1 if an answer is out.
  */
-static unsigned int take(struct gh_vcpu *vcpu, unsigned int bit)
+bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit)
 {
-	unsigned int had;
+	bool had = (atomic_fetch_and(&vcpu->kicked, ~bit) & bit) != 0;
 
-	if (!gh_kick_pending(vcpu))
-		return 0;
-	had = atomic_fetch_and(&vcpu->kicked, ~bit) & bit;
-	if (had != 0)
+	if (had)
 		await_senders(vcpu);
 	return had;
 }
 
-bool gh_kick_take(struct gh_vcpu *vcpu)
-{
-	return take(vcpu, GH_KICK) != 0;
-}
-
-void gh_kick_take_nudge(struct gh_vcpu *vcpu)
-{
-	(void)take(vcpu, GH_NUDGE);
-}
-
-void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
+void gh_kick_settle(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
-	atomic_store(&vcpu->where, GH_OUT);
-	current = outer;
-	if (gh_kick_pending(vcpu)) {
-		await_senders(vcpu);
-		/* A signal that has been sent is taken in at the end of a system call at the latest. */
-		(void)sys->gettid(sys);
-	}
-	/* H3: the byte is sticky. The handler leaves it alone from here on. */
-	if (*vcpu->b.immediate_exit != 0)
-		*vcpu->b.immediate_exit = 0;
-}
-
-bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
-{
-	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
-
-	*ret_outer = current;
-	current = vcpu;
-	if (fragile)
-		(void)atomic_fetch_add_explicit(&vcpu->entries, 1, memory_order_relaxed);
-	atomic_store(&vcpu->where, fragile ? GH_FRAGILE : GH_INSIDE);
-	if (!gh_kick_pending(vcpu))
-		return true;
-	gh_kick_leave(vcpu, *ret_outer);
-	return false;
+	await_senders(vcpu);
+	/* A signal that has been sent is taken in at the end of a system call at the latest. */
+	(void)sys->gettid(sys);
 }
 
 void gh_kick_send(struct gh_vcpu *vcpu)

@@ -20,7 +20,7 @@ static bool waits_for_answer(struct gh_vcpu *vcpu)
 	enum gh_pending pending = atomic_load(&vcpu->pending);
 
 	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
-	       !atomic_load(&vcpu->vm->quitting);
+	       atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
 }
 
 /* Until a deferred load has its answer, or there is something else to do. A nudge is no reason to stop waiting. */
@@ -56,7 +56,7 @@ static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 	int ret;
 
 	for (;;) {
-		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed))
+		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed) != GH_QUIT_NOT)
 			return -ECANCELED;
 		ret = gh_vcpu_run(vcpu, &exit);
 		if (ret < 0)
@@ -91,6 +91,19 @@ int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *callers)
 	return loop(vcpu, &options);
 }
 
+static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
+{
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
+		function(vcpu);
+	(void)pthread_mutex_unlock(&vm->lock);
+}
+
+static void kick(struct gh_vcpu *vcpu)
+{
+	gh_kick(vcpu, GH_KICK);
+}
+
 /* --- a thread for each vCPU --------------------------------------------------------------------------------------- */
 
 struct runner {
@@ -99,6 +112,22 @@ struct runner {
 	pthread_t thread;
 	int result;
 };
+
+/* Makes the other vCPUs of gh_vm_run() leave; it can be called again afterwards. */
+static void quit_run(struct gh_vm *vm)
+{
+	enum gh_quit not = GH_QUIT_NOT;
+
+	if (atomic_compare_exchange_strong(&vm->quitting, &not, GH_QUIT_RUN))
+		for_all(vm, kick);
+}
+
+static void end_quit_run(struct gh_vm *vm)
+{
+	enum gh_quit run = GH_QUIT_RUN;
+
+	(void)atomic_compare_exchange_strong(&vm->quitting, &run, GH_QUIT_NOT);
+}
 
 static void *run_vcpu(void *argument)
 {
@@ -116,7 +145,7 @@ static void *run_vcpu(void *argument)
 	runner->result = ret < 0 ? ret : loop(runner->vcpu, runner->options);
 	/* A vCPU that cannot go on takes the others along; the VM's own end reaches them by itself. */
 	if (runner->result < 0)
-		(void)gh_vm_quit(runner->vcpu->vm);
+		quit_run(runner->vcpu->vm);
 	return NULL;
 }
 
@@ -164,17 +193,34 @@ static int run_all(struct gh_vm *vm, struct runner *runners, uint32_t count)
 	ret = start_runners(runners, count, &started);
 	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
 	if (ret < 0)
-		(void)gh_vm_quit(vm);
+		quit_run(vm);
 	for (uint32_t i = 0; i < started; i++)
 		(void)pthread_join(runners[i].thread, NULL);
+	end_quit_run(vm);
 	return ret < 0 ? ret : judge(runners, started);
+}
+
+static int run_vm(struct gh_vm *vm, const struct gh_loop_options *options)
+{
+	struct runner *runners;
+	uint32_t count = 0;
+	int ret;
+
+	runners = calloc(vm->b.n_vcpus, sizeof(*runners));
+	if (runners == NULL)
+		return gh_fail_memory(&vm->failure, STEP);
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && count < vm->b.n_vcpus; vcpu = vcpu->next)
+		runners[count++] = (struct runner){ .vcpu = vcpu, .options = options };
+	(void)pthread_mutex_unlock(&vm->lock);
+	ret = run_all(vm, runners, count);
+	free(runners);
+	return ret;
 }
 
 int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 {
 	struct gh_loop_options options;
-	struct runner *runners;
-	uint32_t count = 0;
 	int ret;
 
 	if (vm == NULL || read_options(callers, &options) < 0)
@@ -183,32 +229,15 @@ int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 		return -EPERM;
 	if (atomic_load(&vm->state) != GH_VM_STARTED)
 		return gh_fail_state(&vm->failure, STEP, "The VM has not been started.");
-	runners = calloc(vm->b.n_vcpus, sizeof(*runners));
-	if (runners == NULL)
-		return gh_fail_memory(&vm->failure, STEP);
-	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && count < vm->b.n_vcpus; vcpu = vcpu->next)
-		runners[count++] = (struct runner){ .vcpu = vcpu, .options = &options };
-	(void)pthread_mutex_unlock(&vm->lock);
-	ret = run_all(vm, runners, count);
-	free(runners);
+	/* A second one would fail at the first vCPU, and take the first one's vCPUs along. */
+	if (atomic_exchange(&vm->running, true))
+		return -EPERM;
+	ret = run_vm(vm, &options);
+	atomic_store(&vm->running, false);
 	return ret;
 }
 
 /* --- all of them -------------------------------------------------------------------------------------------------- */
-
-static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
-{
-	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
-		function(vcpu);
-	(void)pthread_mutex_unlock(&vm->lock);
-}
-
-static void kick(struct gh_vcpu *vcpu)
-{
-	gh_kick(vcpu, GH_KICK);
-}
 
 static void nudge(struct gh_vcpu *vcpu)
 {
@@ -221,7 +250,7 @@ int gh_vm_quit(struct gh_vm *vm)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
 		return -EPERM;
-	atomic_store(&vm->quitting, true);
+	atomic_store(&vm->quitting, GH_QUIT_EVER);
 	for_all(vm, kick);
 	return 0;
 }

@@ -361,7 +361,6 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 	volatile uint32_t *reason = &page->exit_reason;
-	struct uapi_gunyah_run copy;
 	int ret;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR. */
@@ -371,12 +370,11 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		return -EPROTO;
 	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))
 		return ret;
-	memcpy(&copy, page, sizeof(copy));
-	ret = gh_gunyah_decode(&copy, exit);
+	ret = gh_gunyah_decode(page, exit);
 	return ret < 0 ? gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GH_VCPU_RUN", "0x4705"),
 				 "Report it to the kernel's authors; the vCPU cannot go on.",
 				 "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
-				 copy.exit_reason, (unsigned long long)copy.u.mmio.gpa, copy.u.mmio.width)
+				 page->exit_reason, (unsigned long long)page->u.mmio.gpa, page->u.mmio.width)
 		       : 0;
 }
 

@@ -29,12 +29,13 @@ struct device {
 	enum layout layout;
 	enum access access;
 	void *run;      /* Gunyah's page, as the device maps it; GenieZone's buffer comes with each call */
-	uint64_t calls; /* through the table, RUN included */
 	uint64_t exits; /* so far */
 	uint64_t sum;   /* of the values that the guest has loaded */
 	bool load_is_out;
 };
 
+/* System calls of this thread through the tables, RUN included. */
+uint64_t device_calls(void);
 void device_init(struct device *device, enum layout layout);
 
 /* --- setup.c: VMs ------------------------------------------------------------------------------------------------- */
@@ -44,6 +45,7 @@ struct gh_sim *setup_device(struct device *device);
 /* A started VM with one vCPU; false, with words on stderr, if it cannot be made. */
 bool setup_vm(struct gh_sim *machine, struct gh_vm **ret_vm, struct gh_vcpu **ret_vcpu);
 uint64_t now_ns(void);
+/* Of this thread. */
 uint64_t setup_allocations(void);
 
 /* --- exits.c: what libgh adds to one exit -------------------------------------------------------------------------- */

@@ -14,12 +14,18 @@
 
 #define GPA UINT64_C(0x10000000)
 
+/* Of this thread: that of libgh's own threads is none of an exit's business. */
+static _Thread_local uint64_t calls;
+
+uint64_t device_calls(void)
+{
+	return calls;
+}
+
 static struct device *count(struct gh_sys *sys)
 {
-	struct device *device = (struct device *)sys; /* its first member */
-
-	device->calls++;
-	return device;
+	calls++;
+	return (struct device *)sys; /* its first member */
 }
 
 /* --- RUN ---------------------------------------------------------------------------------------------------------- */

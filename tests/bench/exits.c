@@ -160,11 +160,11 @@ bool exits_measure(enum layout layout, enum access access, unsigned int batches,
 		return false;
 	ret_result->exits = COUNTED;
 	ret_result->allocations = setup_allocations();
-	ret_result->calls = rig.device.calls;
+	ret_result->calls = device_calls();
 	if (!loop(&rig, LIBGH, COUNTED))
 		return false;
 	ret_result->allocations = setup_allocations() - ret_result->allocations;
-	ret_result->calls = rig.device.calls - ret_result->calls;
+	ret_result->calls = device_calls() - ret_result->calls;
 	if (!rig_close(&rig))
 		return false;
 	return batches == 0 || time_batches(layout, access, batches, ret_result->ns);

@@ -20,7 +20,7 @@ const char *const mode_names[MODES] = { "bare", "libgh" };
 
 /* --- allocations -------------------------------------------------------------------------------------------------- */
 
-static uint64_t allocations;
+static _Thread_local uint64_t allocations;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

@@ -20,7 +20,7 @@ static int loop(struct gh_vcpu *vcpu)
 
 	while ((ret = gh_vcpu_run(vcpu, &exit)) == 0 && exit->kind != GH_EXIT_STOPPED) {
 		if (exit->kind == GH_EXIT_MMIO && !exit->mmio.is_store)
-			ret = gh_mmio_complete(vcpu, 0);
+			(void)gh_mmio_complete(vcpu, 0);
 		else if (exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == UART)
 			(void)putchar((int)exit->mmio.value);
 	}

@@ -280,11 +280,11 @@ int main(void)
 	tcase_add_test(tcase, test_results);
 	tcase_add_loop_test(tcase, test_flag_before_the_call, 0, sizeof(flags) / sizeof(flags[0]));
 	tcase_add_test(tcase, test_nothing_to_take_back);
-#if !LATE_HANDLERS
-	tcase_add_test(tcase, test_signals_at_random);
+	if (!LATE_HANDLERS)
+		tcase_add_test(tcase, test_signals_at_random);
 #if GH_ARCH_ENTER && defined(__x86_64__)
-	tcase_add_test(tcase, test_every_instruction);
-#endif
+	if (!LATE_HANDLERS)
+		tcase_add_test(tcase, test_every_instruction);
 #endif
 	return run_suite(suite);
 }

@@ -251,6 +251,9 @@ void gh_ioevent_remove(struct gh_ioevent *ioevent)
 	if (ioevent == NULL)
 		return;
 	vm = ioevent->vm;
+	/* A child's request would take the parent's doorbell away, and the lock may be held for ever; it goes with the VM. */
+	if (gh_vm_is_forked(vm))
+		return;
 	(void)pthread_mutex_lock(&vm->lock);
 	deactivate(ioevent);
 	for (link = &vm->ioevents; *link != ioevent; link = &(*link)->next)

@@ -108,6 +108,8 @@ GH_API int gh_irqfd_fd(const struct gh_irqfd *irqfd);
  * @asunsafe
  * @par Kernel requests
  * close(); GH_VM_REMOVE_FUNCTION, GZVM_IRQFD or KVM_IRQFD with the deassign flag.
+ * @par After fork()
+ * Does nothing in the child: the object goes with gh_vm_close().
  * @since 0.1
  */
 GH_API void gh_irqfd_remove(struct gh_irqfd *irqfd);

@@ -82,7 +82,7 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.dialect = lends ? "android14-6.1" : "as posted in v9 to v14",
 		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
 		.max_regions = 256,
-		.max_lines = 988,
+		.max_lines = UINT32_MAX, /* labels of doorbells, which are any number */
 		.gpa_bits = 40,
 		.gpa_align = 4096,
 		.read_only_memory = true,

@@ -121,6 +121,21 @@ static void gunyah_vm_destroy(struct gh_bvm *vm)
 	(void)vm->sys->close(vm->sys, vm->fd);
 }
 
+/*
+ * The kernel keeps a pointer for each page in one piece of its memory, which can have 1024 pages. More: ENOMEM, and a
+ * warning of the kernel (section 10.2).
+ */
+static int check_size(struct gh_bvm *vm, const struct gh_region *region)
+{
+	uint64_t largest = (uint64_t)vm->page_size * 1024 / sizeof(uint64_t) * vm->page_size;
+
+	if (region->length <= largest)
+		return 0;
+	return gh_fail(vm->failure, -ENOMEM, "map memory", NULL, "Use several regions of 64 to 256 MiB.",
+		       "The kernel cannot keep a list of all pages of a region that is larger than %llu MiB.",
+		       (unsigned long long)(largest >> 20));
+}
+
 static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
 {
 	struct rlimit limit = { 0 };
@@ -153,9 +168,11 @@ static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 		.size = region->length,
 		.host = (uintptr_t)region->host,
 	};
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
-				(uintptr_t)&arg);
+	int ret = check_size(vm, region);
 
+	if (ret < 0)
+		return ret;
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 	if (ret < 0)
 		return explain_map(vm, region, ret,
 				   lend ? REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")

@@ -105,9 +105,13 @@ static void deactivate(struct gh_ioevent *ioevent)
 	if (!vm->b.caps.removes_by_address)
 		return;
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
+		int ret;
+
 		if (other == ioevent || !other->active || other->spec.gpa != ioevent->spec.gpa)
 			continue;
-		other->active = vm->b.ops->ioevent(&vm->b, &other->spec, true) == 0;
+		ret = vm->b.ops->ioevent(&vm->b, &other->spec, true);
+		/* Newer kernels remove exactly, and have it still. */
+		other->active = ret == 0 || ret == -EEXIST;
 		if (!other->active)
 			gh_vm_log(vm, "the kernel did not take the doorbell at 0x%llx back: its stores are exits now",
 				  (unsigned long long)other->spec.gpa);

@@ -9,6 +9,7 @@
 #include "gunyah.h"
 
 #include "../exit.h"
+#include "../uapi/kvm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,6 +44,9 @@ static int check_vendor(struct gh_sys *sys, int dev, struct gh_failure *failure)
 	if (vm >= 0)
 		(void)sys->close(sys, vm);
 	if (vm == -ENOTTY)
+		return -ENODEV;
+	/* KVM refuses what it does not know with EINVAL, too. */
+	if (vm < 0 && sys->ioctl(sys, dev, UAPI_KVM_GET_API_VERSION, 0) >= 0)
 		return -ENODEV;
 	return foreign_dialect(failure, "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)",
 			       "It gives a VMM neither memory nor exits; use a phone with kernel 6.1 or later.");

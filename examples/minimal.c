@@ -27,7 +27,7 @@ static int loop(struct gh_vcpu *vcpu)
 	return ret;
 }
 
-static int run(struct gh_vm *vm)
+static int run(struct gh_vm *vm, struct gh_failure *why)
 {
 	struct gh_memory memory = GH_MEMORY_INIT;
 	struct gh_vcpu *vcpu;
@@ -37,9 +37,14 @@ static int run(struct gh_vm *vm)
 	memory.length = 0x200000;
 	if ((ret = gh_vm_map(vm, &memory, NULL)) < 0 || (ret = gh_vm_write(vm, MEMORY, guest, sizeof(guest))) < 0 ||
 	    (ret = gh_vm_set_entry(vm, MEMORY, 0)) < 0 || (ret = gh_vcpu_create(vm, 0, &vcpu)) < 0 ||
-	    (ret = gh_vm_start(vm)) < 0)
+	    (ret = gh_vm_start(vm)) < 0) {
+		*why = *gh_vm_failure(vm);
 		return ret;
-	return loop(vcpu);
+	}
+	ret = loop(vcpu);
+	if (ret < 0)
+		*why = *gh_vcpu_failure(vcpu);
+	return ret;
 }
 
 int main(void)
@@ -51,8 +56,8 @@ int main(void)
 
 	options.failure = &why;
 	ret = gh_vm_open(&options, &vm);
-	if (ret == 0 && (ret = run(vm)) < 0)
-		why = *gh_vm_failure(vm);
+	if (ret == 0)
+		ret = run(vm, &why);
 	if (ret < 0)
 		(void)fprintf(stderr, "error %d: %s %s\n", ret, why.cause, why.remedy);
 	gh_vm_close(vm);

@@ -197,13 +197,15 @@ static int try_backend(const struct gh_vm_options *options, const struct place *
 
 /*
  * Which of two refusals says more to somebody who did not name a backend: a device that is there and cannot be used says
- * more than one that is missing.
+ * more than one that is not the backend's at all, which no request tells of, and that more than one that is missing.
  */
 static bool says_more(const struct gh_failure *candidate, const struct gh_failure *best)
 {
 	if (best->error == 0)
 		return true;
-	return best->error == -ENOENT && candidate->error != -ENOENT;
+	if (candidate->error == -ENOENT)
+		return false;
+	return best->error == -ENOENT || (best->request[0] == '\0' && candidate->request[0] != '\0');
 }
 
 /* Out of memory or descriptors: the next device would not do better. */

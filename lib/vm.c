@@ -198,7 +198,7 @@ void gh_vm_close(struct gh_vm *vm)
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_courier_stop(vm);
-	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
+	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
 	gh_irqfds_free(vm);
 	while (vm->vcpus != NULL) {

@@ -118,7 +118,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_vma_find(vm->sys, region->host, &vma);
 
 	if (ret == -EOPNOTSUPP)
-		return 0;
+		return populate(vm, region); /* it may be a private one */
 	if (ret < 0 && ret != -ENOENT)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */

@@ -32,6 +32,8 @@ struct subject {
 	struct gh_vm *vm;
 	struct gh_vcpu *vcpu;
 	struct gh_sim *sim;
+	struct gh_ioevent *ioevent; /* of test_fork() */
+	struct gh_irqfd *irqfd;
 };
 
 static void reach(struct subject *subject, enum state state)
@@ -413,9 +415,11 @@ static int child(struct subject *subject)
 	for (size_t i = 0; i < COUNT(calls); i++)
 		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
 			return 10 + (int)i;
-	/* Closing must not take away from the parent what both have: no request to the device. */
+	/* Removing and closing must not take away from the parent what both have: no request to the device. */
 	table_arm(0, 0);
 	table_counts = true;
+	gh_ioevent_remove(subject->ioevent);
+	gh_irqfd_remove(subject->irqfd);
 	gh_vm_close(subject->vm);
 	table_counts = false;
 	if (table_requests() != 0)
@@ -429,8 +433,6 @@ START_TEST(test_fork)
 	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
 	struct gh_irqfd_options line = GH_IRQFD_OPTIONS_INIT;
 	struct subject subject = { 0 };
-	struct gh_ioevent *ioevent;
-	struct gh_irqfd *irqfd;
 	int status = 0;
 	pid_t pid;
 
@@ -441,8 +443,8 @@ START_TEST(test_fork)
 	ck_assert_int_eq(gh_fake_store(fake, 0, 0x10, 4, 2), 0);
 	bell.gpa = 0x4000;
 	line.line = 5;
-	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &ioevent), 0);
-	ck_assert_int_eq(gh_irqfd_add(subject.vm, &line, &irqfd), 0);
+	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &subject.ioevent), 0);
+	ck_assert_int_eq(gh_irqfd_add(subject.vm, &line, &subject.irqfd), 0);
 	subject.vcpu = start_standard(subject.vm);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
@@ -453,7 +455,7 @@ START_TEST(test_fork)
 	ck_assert_msg(WEXITSTATUS(status) == 0, "child: %d", WEXITSTATUS(status));
 	/* The parent's VM is as it was. */
 	ck_assert_uint_eq(run_once(subject.vcpu)->mmio.value, 2);
-	ck_assert_uint_eq(take_count(gh_ioevent_fd(ioevent)), 1);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(subject.ioevent)), 1);
 	leave(&subject);
 }
 END_TEST

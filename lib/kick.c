@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #include "arch/enter.h"
+#include "points.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -107,7 +108,10 @@ bool gh_kick_pending(struct gh_vcpu *vcpu)
 
 bool gh_kick_take(struct gh_vcpu *vcpu)
 {
-	return gh_kick_pending(vcpu) && (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
+	if (!gh_kick_pending(vcpu))
+		return false;
+	GH_POINT(TAKE_SEEN);
+	return (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
 }
 
 void gh_kick_take_nudge(struct gh_vcpu *vcpu)
@@ -120,6 +124,7 @@ static void await_senders(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
+	GH_POINT(LEAVE_SENDERS);
 	while (atomic_load(&vcpu->senders) != 0)
 		(void)sched_yield();
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
@@ -128,13 +133,16 @@ static void await_senders(struct gh_vcpu *vcpu)
 
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 {
+	GH_POINT(LEAVE_BEGUN);
 	atomic_store(&vcpu->where, GH_OUT);
 	current = outer;
+	GH_POINT(LEAVE_OUT);
 	if (gh_kick_pending(vcpu))
 		await_senders(vcpu);
 	/* H3: the byte is sticky. The handler leaves it alone from here on. */
 	if (*vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;
+	GH_POINT(LEAVE_DONE);
 }
 
 bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
@@ -143,11 +151,15 @@ bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
 
 	*ret_outer = current;
 	current = vcpu;
+	GH_POINT(ENTER_CURRENT);
 	if (fragile)
 		(void)atomic_fetch_add_explicit(&vcpu->entries, 1, memory_order_relaxed);
 	atomic_store(&vcpu->where, fragile ? GH_FRAGILE : GH_INSIDE);
-	if (!gh_kick_pending(vcpu))
+	GH_POINT(ENTER_WHERE);
+	if (!gh_kick_pending(vcpu)) {
+		GH_POINT(ENTER_LOOKED);
 		return true;
+	}
 	gh_kick_leave(vcpu, *ret_outer);
 	return false;
 }
@@ -156,7 +168,10 @@ void gh_kick_send(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
-	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
+	int tid = atomic_load(&vcpu->tid);
+
+	GH_POINT(SEND_THREAD);
+	(void)sys->tgkill(sys, vcpu->vm->pid, tid, vcpu->vm->kick_signal);
 }
 
 void gh_kick_wake(struct gh_vcpu *vcpu)
@@ -175,21 +190,31 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 	uint64_t wakes;
 
 	atomic_store(&vcpu->where, GH_WAITING);
-	while (!gh_kick_pending(vcpu) && still(vcpu))
+	GH_POINT(WAIT_PUBLISHED);
+	while (!gh_kick_pending(vcpu) && still(vcpu)) {
+		GH_POINT(WAIT_LOOKED);
 		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
 			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+	}
 	atomic_store(&vcpu->where, GH_OUT);
 }
 
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 {
 	(void)atomic_fetch_add(&vcpu->senders, 1);
+	GH_POINT(KICK_COUNTED);
 	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
-		switch (atomic_load(&vcpu->where)) {
+		unsigned int where;
+
+		GH_POINT(KICK_LATCHED);
+		where = atomic_load(&vcpu->where);
+		GH_POINT(KICK_LOOKED);
+		switch (where) {
 		case GH_INSIDE:
 			gh_kick_send(vcpu);
 			break;
 		case GH_FRAGILE:
+			GH_POINT(KICK_FRAGILE);
 			gh_courier_call(vcpu->vm);
 			break;
 		case GH_WAITING:
@@ -199,6 +224,7 @@ void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 			break;
 		}
 	}
+	GH_POINT(KICK_DONE);
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
 }
 

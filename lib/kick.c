@@ -106,20 +106,6 @@ bool gh_kick_pending(struct gh_vcpu *vcpu)
 	return atomic_load(&vcpu->kicked) != 0;
 }
 
-bool gh_kick_take(struct gh_vcpu *vcpu)
-{
-	if (!gh_kick_pending(vcpu))
-		return false;
-	GH_POINT(TAKE_SEEN);
-	return (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
-}
-
-void gh_kick_take_nudge(struct gh_vcpu *vcpu)
-{
-	if (gh_kick_pending(vcpu))
-		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
-}
-
 static void await_senders(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
@@ -129,6 +115,24 @@ static void await_senders(struct gh_vcpu *vcpu)
 		(void)sched_yield();
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
 	(void)sys->gettid(sys);
+}
+
+bool gh_kick_take(struct gh_vcpu *vcpu)
+{
+	if (!gh_kick_pending(vcpu))
+		return false;
+	GH_POINT(TAKE_SEEN);
+	if ((atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) == 0)
+		return false;
+	/* Whoever sent it may not have looked yet where the vCPU is, and would end the next entry with a signal of no kick. */
+	await_senders(vcpu);
+	return true;
+}
+
+void gh_kick_take_nudge(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_pending(vcpu))
+		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
 }
 
 void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)

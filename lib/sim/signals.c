@@ -38,7 +38,7 @@ bool sim_signals_begin(struct sim_signals *signals)
 	GH_POINT(CALL_ENTERED);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
 	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
-	if (cancel_flag != NULL && *cancel_flag != 0) {
+	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_SEQ_CST) != 0) {
 		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
 		return false;
 	}

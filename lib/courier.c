@@ -12,6 +12,7 @@
  * affinity of somebody else's thread.
  */
 #include "internal.h"
+#include "points.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,6 +100,7 @@ static bool observe(struct gh_sys *sys, int tid, struct gh_watch *watch)
 	char state = '?';
 	bool moved;
 
+	GH_POINT(COURIER_LOOKS);
 	if (!look_at_thread(sys, tid, &state, &cpu))
 		state = '?';
 	moved = state != '?' && sys->move_to_cpu(sys, cpu) == 0;
@@ -136,8 +138,11 @@ static bool is_waiting(struct gh_vcpu *vcpu)
 static void send(struct gh_vcpu *vcpu, unsigned int entry)
 {
 	(void)atomic_fetch_add(&vcpu->senders, 1);
-	if (is_waiting(vcpu) && atomic_load(&vcpu->entries) == entry)
+	GH_POINT(COURIER_COUNTED);
+	if (is_waiting(vcpu) && atomic_load(&vcpu->entries) == entry) {
+		GH_POINT(COURIER_CHECKED);
 		gh_kick_send(vcpu);
+	}
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
 }
 
@@ -161,6 +166,7 @@ static bool attend(struct gh_vcpu *vcpu, struct gh_watch *watch)
 		return true;
 	}
 	if (observe(sys, atomic_load(&vcpu->tid), watch)) {
+		GH_POINT(COURIER_SAW);
 		send(vcpu, entry);
 		watch->sent = true;
 	}
@@ -189,6 +195,7 @@ static void *work(void *argument)
 	while (!atomic_load(&courier->over)) {
 		if (sys->read(sys, courier->fd, &calls, sizeof(calls)) < 0)
 			slice(sys);
+		GH_POINT(COURIER_CALLED);
 		while (!atomic_load(&courier->over) && attend_all(courier->vm))
 			;
 	}

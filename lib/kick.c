@@ -19,6 +19,7 @@
 #include "kick.h"
 
 #include "arch/enter.h"
+#include "points.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -119,8 +120,10 @@ static void await_senders(struct gh_vcpu *vcpu)
  */
 bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit)
 {
-	bool had = (atomic_fetch_and(&vcpu->kicked, ~bit) & bit) != 0;
+	bool had;
 
+	GH_POINT(TAKE_SEEN);
+	had = (atomic_fetch_and(&vcpu->kicked, ~bit) & bit) != 0;
 	if (had)
 		await_senders(vcpu);
 	return had;
@@ -131,6 +134,7 @@ void gh_kick_settle(struct gh_vcpu *vcpu)
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
 	await_senders(vcpu);
+	GH_POINT(LEAVE_SENDERS);
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
 	(void)sys->gettid(sys);
 }
@@ -138,8 +142,10 @@ void gh_kick_settle(struct gh_vcpu *vcpu)
 void gh_kick_send(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
+	int tid = atomic_load(&vcpu->tid);
 
-	(void)sys->tgkill(sys, vcpu->vm->pid, atomic_load(&vcpu->tid), vcpu->vm->kick_signal);
+	GH_POINT(SEND_THREAD);
+	(void)sys->tgkill(sys, vcpu->vm->pid, tid, vcpu->vm->kick_signal);
 }
 
 void gh_kick_wake(struct gh_vcpu *vcpu)
@@ -158,9 +164,12 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 	uint64_t wakes;
 
 	atomic_store(&vcpu->where, GH_WAITING);
+	GH_POINT(WAIT_PUBLISHED);
 	while (!gh_kick_pending(vcpu) && still(vcpu)) {
-		int ret = sys->ppoll(sys, &poll, 1, NULL);
+		int ret;
 
+		GH_POINT(WAIT_LOOKED);
+		ret = sys->ppoll(sys, &poll, 1, NULL);
 		/* A signal of the VMM's own, for no kick comes by signal here: it interrupts, as it would in the guest. */
 		if (ret == -EINTR)
 			(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
@@ -173,12 +182,19 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 {
 	(void)atomic_fetch_add(&vcpu->senders, 1);
+	GH_POINT(KICK_COUNTED);
 	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
-		switch (atomic_load(&vcpu->where)) {
+		unsigned int where;
+
+		GH_POINT(KICK_LATCHED);
+		where = atomic_load(&vcpu->where);
+		GH_POINT(KICK_LOOKED);
+		switch (where) {
 		case GH_INSIDE:
 			gh_kick_send(vcpu);
 			break;
 		case GH_FRAGILE:
+			GH_POINT(KICK_FRAGILE);
 			gh_courier_call(vcpu->vm);
 			break;
 		case GH_WAITING:
@@ -188,6 +204,7 @@ void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 			break;
 		}
 	}
+	GH_POINT(KICK_DONE);
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
 }
 

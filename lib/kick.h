@@ -4,6 +4,7 @@
 #define GH_LIB_KICK_H
 
 #include "internal.h"
+#include "points.h"
 
 /* What a thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
 struct gh_kick_self {
@@ -34,13 +35,16 @@ static inline int gh_kick_thread(struct gh_vcpu *vcpu)
 /* Brackets one kernel entry. enter is false, and nothing entered, when a kick is pending. */
 static inline void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 {
+	GH_POINT(LEAVE_BEGUN);
 	atomic_store(&vcpu->where, GH_OUT);
 	gh_kick_self.current = outer;
+	GH_POINT(LEAVE_OUT);
 	if (gh_kick_pending(vcpu))
 		gh_kick_settle(vcpu);
 	/* H3: the byte is sticky. The handler leaves it alone from here on. */
 	if (*vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;
+	GH_POINT(LEAVE_DONE);
 }
 
 static inline bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
@@ -50,6 +54,7 @@ static inline bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_oute
 
 	*ret_outer = outer;
 	gh_kick_self.current = vcpu;
+	GH_POINT(ENTER_CURRENT);
 	if (vcpu->answer_on_way) {
 		/* Only this thread writes it. */
 		atomic_store_explicit(&vcpu->entries, atomic_load_explicit(&vcpu->entries, memory_order_relaxed) + 1,
@@ -57,8 +62,11 @@ static inline bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_oute
 		where = GH_FRAGILE;
 	}
 	atomic_store(&vcpu->where, where);
-	if (!gh_kick_pending(vcpu))
+	GH_POINT(ENTER_WHERE);
+	if (!gh_kick_pending(vcpu)) {
+		GH_POINT(ENTER_LOOKED);
 		return true;
+	}
 	gh_kick_leave(vcpu, outer);
 	return false;
 }

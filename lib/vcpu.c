@@ -9,6 +9,7 @@
  */
 #include "exit.h"
 #include "kick.h"
+#include "points.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -198,6 +199,7 @@ static int enter(struct gh_vcpu *vcpu)
 		return -ECANCELED;
 	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b, &vcpu->exit);
 	gh_kick_leave(vcpu, outer);
+	GH_POINT(RUN_RETURNED);
 	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
 	if (ret != -ECANCELED)
 		vcpu->answer_on_way = false;
@@ -270,6 +272,7 @@ static int run(struct gh_vcpu *vcpu)
 	enum gh_pending pending;
 	int ret;
 
+	GH_POINT(RUN_BEGUN);
 	if (gh_vm_has_ended(vcpu->vm))
 		return deliver_end(vcpu);
 	if (atomic_load_explicit(&vcpu->vm->state, memory_order_acquire) != GH_VM_STARTED || !vcpu->made)
@@ -286,6 +289,7 @@ static int run(struct gh_vcpu *vcpu)
 	if (pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
 	set_pending(vcpu, GH_PENDING_NOTHING);
+	GH_POINT(RUN_CHECKED);
 	vcpu->failure.error = 0;
 	return run_until_exit(vcpu);
 }
@@ -350,10 +354,13 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 		return ret;
 	if (!begin_answer(vcpu, GH_PENDING_LOAD))
 		return wrong_answer(vcpu);
+	GH_POINT(ANSWER_BEGUN);
 	value &= gh_value_mask(vcpu->load_width);
 	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
+	GH_POINT(ANSWER_WRITTEN);
 	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
 	vcpu->answer_on_way = value != 0 && vcpu->vm->b.caps.answer_is_fragile;
+	GH_POINT(ANSWER_MARKED);
 	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }

@@ -38,7 +38,7 @@ long gh_arch_enter(int fd, unsigned long request, uintptr_t arg, const volatile 
 {
 	long ret;
 
-	if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0)
+	if (__atomic_load_n(cancel, __ATOMIC_SEQ_CST) != 0)
 		return -ECANCELED;
 	ret = syscall(SYS_ioctl, fd, request, arg);
 	return ret < 0 ? -errno : ret;

@@ -9,6 +9,7 @@
 #include "geniezone.h"
 
 #include "../exit.h"
+#include "../points.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -301,7 +302,9 @@ static int geniezone_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
 	memset(run->padding, 0, sizeof(run->padding));
+	GH_POINT(PAGE_CLEARED);
 	entered = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
+	GH_POINT(PAGE_RETURNED);
 	if (entered > 0)
 		return -EPROTO;
 	if (entered < 0 && (entered != -EINTR || run->exit_reason == 0))

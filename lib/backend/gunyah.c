@@ -9,6 +9,7 @@
 #include "gunyah.h"
 
 #include "../exit.h"
+#include "../points.h"
 #include "../uapi/kvm.h"
 
 #include <errno.h>
@@ -386,7 +387,9 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 
 	/* H2: whatever stands here afterwards is new, even after EINTR. */
 	*reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	GH_POINT(PAGE_CLEARED);
 	ret = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
+	GH_POINT(PAGE_RETURNED);
 	if (ret > 0)
 		return -EPROTO;
 	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))

@@ -6,6 +6,7 @@
  * are looked at, so a call that ends there has lost it. H2: signals are looked at once more at the end, when an exit may be
  * in the page already. H3: immediate_exit stays as user space left it.
  */
+#include "../points.h"
 #include "gunyah.h"
 
 #include <errno.h>
@@ -220,6 +221,7 @@ static int enter_guest(struct run *run)
 	memset(run->answer, 0, sizeof(run->answer));
 	pthread_mutex_unlock(&vm->lock);
 	ret = vm->engine->run(cpu->engine_vcpu, &run->signals->unblocked, &event);
+	GH_POINT(GUNYAH_LEFT);
 	pthread_mutex_lock(&vm->lock);
 	return ret < 0 ? ret : handle(run, &event);
 }
@@ -280,10 +282,13 @@ static int run_loop(struct run *run)
 		return -ENODEV;
 	if (!resume(run))
 		return 0;
+	GH_POINT(GUNYAH_TAKEN);
 	while (ret == 0 && !run->has_exit && !sim_signals_pending(run->signals)) {
 		if (is_immediate(run->vcpu))
 			return -EINTR;
+		GH_POINT(GUNYAH_LOOPS);
 		ret = step(run);
+		GH_POINT(GUNYAH_HANDLED);
 	}
 	return ret;
 }
@@ -304,12 +309,15 @@ static int run_once(struct gunyah_vcpu *vcpu, const struct sim_signals *signals)
 			goto unlock;
 	}
 	vcpu->running = true;
+	GH_POINT(GUNYAH_BEGUN);
 	ret = run_loop(&run);
 	vcpu->running = false;
 	pthread_cond_broadcast(&vm->changed);
+	GH_POINT(GUNYAH_LAST_LOOK);
 	/* H2: whatever has happened. */
 	if (sim_signals_pending(signals))
 		ret = -RESTART;
+	GH_POINT(GUNYAH_ENDS);
 unlock:
 	pthread_mutex_unlock(&vm->lock);
 	return ret;

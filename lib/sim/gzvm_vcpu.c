@@ -6,6 +6,7 @@
  * comes from that: stale bytes, an `immediate_exit` of another thread that is overwritten, a second thread's RUN that shows up
  * in the first one's buffer, and an exit that comes together with EINTR (H2).
  */
+#include "../points.h"
 #include "gzvm.h"
 
 #include <errno.h>
@@ -128,8 +129,10 @@ static bool enter_guest(struct gzvm_vcpu *vcpu, const struct sim_signals *signal
 	struct sim_event event;
 	int ret;
 
+	GH_POINT(GZVM_LOOPS);
 	pass_answers(vcpu);
 	ret = vcpu->vm->engine->run(vcpu->cpu, &signals->unblocked, &event);
+	GH_POINT(GZVM_LEFT);
 	return is_for_user(vcpu, ret < 0 ? gzvm_fill_failure(vcpu, ret) : gzvm_fill_event(vcpu, &event));
 }
 
@@ -175,8 +178,11 @@ static int give_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
 /* `ret_signalled`: EINTR because of a signal, which the kernel may turn into a restart. */
 static int run_once(struct gzvm_vcpu *vcpu, const struct sim_signals *signals, uintptr_t arg, bool *ret_signalled)
 {
-	int ret = take_buffer(vcpu, arg);
+	int ret;
 
+	GH_POINT(GZVM_BEGUN);
+	ret = take_buffer(vcpu, arg);
+	GH_POINT(GZVM_TAKEN);
 	*ret_signalled = false;
 	if (ret < 0)
 		return ret;
@@ -185,12 +191,15 @@ static int run_once(struct gzvm_vcpu *vcpu, const struct sim_signals *signals, u
 		return -EBUSY;
 	}
 	run_guest(vcpu, signals);
+	GH_POINT(GZVM_HANDLED);
 	atomic_flag_clear(&vcpu->inside);
 	ret = give_buffer(vcpu, arg);
 	if (ret < 0)
 		return ret;
+	GH_POINT(GZVM_GIVEN);
 	/* H2: with an exit in the buffer or without one. */
 	*ret_signalled = sim_signals_pending(signals);
+	GH_POINT(GZVM_ENDS);
 	return *ret_signalled ? -EINTR : 0;
 }
 

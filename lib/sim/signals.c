@@ -5,6 +5,7 @@
  * A driver's ioctl runs with the caller's signals blocked, so that it decides where they are noticed, as the kernel does;
  * the handlers run when the mask is restored, which is when a real system call returns.
  */
+#include "../points.h"
 #include "sim.h"
 
 #include <errno.h>
@@ -34,12 +35,14 @@ bool sim_signals_begin(struct sim_signals *signals)
 	sigfillset(&all);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);
+	GH_POINT(CALL_ENTERED);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
 	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
-	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_ACQUIRE) != 0) {
+	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_SEQ_CST) != 0) {
 		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
 		return false;
 	}
+	GH_POINT(CALL_COMMITTED);
 	cancel_flag = NULL; /* a restarted call is past the look */
 	sigemptyset(&signals->unblocked);
 	for (int signal = 1; signal < NSIG; signal++) {
@@ -114,6 +117,7 @@ bool sim_signals_end(const struct sim_signals *signals, bool interrupted)
 
 	if (interrupted)
 		waiting = look(signals, &restarting);
+	GH_POINT(CALL_LEAVES);
 	pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
 	return waiting > 0 && waiting == restarting;
 }

@@ -36,7 +36,7 @@ static void end(void)
 	world_end(&world);
 }
 
-struct runner {
+struct entrant {
 	pthread_t thread;
 	struct gh_vcpu *vcpu;
 	struct gh_exit exit;
@@ -45,21 +45,21 @@ struct runner {
 
 static void *runner_main(void *data)
 {
-	struct runner *runner = data;
+	struct entrant *runner = data;
 
 	runner->exit = *run_once(runner->vcpu);
 	atomic_store(&runner->done, true);
 	return NULL;
 }
 
-static void runner_begin(struct runner *runner, struct gh_vcpu *vcpu)
+static void entrant_begin(struct entrant *runner, struct gh_vcpu *vcpu)
 {
 	memset(runner, 0, sizeof(*runner));
 	runner->vcpu = vcpu;
 	ck_assert_int_eq(pthread_create(&runner->thread, NULL, runner_main, runner), 0);
 }
 
-static const struct gh_exit *runner_end(struct runner *runner)
+static const struct gh_exit *entrant_end(struct entrant *runner)
 {
 	ck_assert_msg(comes_true(&runner->done), "the run does not return");
 	(void)pthread_join(runner->thread, NULL);
@@ -83,12 +83,12 @@ static int end_before_unblocking(struct gh_sys *sys, int how, const sigset_t *se
 
 START_TEST(test_end_before_the_nudge_is_taken)
 {
-	struct runner runner;
+	struct entrant runner;
 
 	begin(WORLD_FAKE, "", 1);
 	table->sigprocmask = end_before_unblocking;
-	runner_begin(&runner, world.vcpus[0]);
-	ck_assert_uint_eq(runner_end(&runner)->kind, GH_EXIT_STOPPED);
+	entrant_begin(&runner, world.vcpus[0]);
+	ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_STOPPED);
 	ck_assert_uint_eq(runner.exit.stop.cause, GH_STOP_RESET);
 	end();
 }
@@ -100,18 +100,18 @@ END_TEST
 START_TEST(test_sender_that_takes_its_time)
 {
 	struct gh_vcpu *vcpu;
-	struct runner runner;
+	struct entrant runner;
 
 	begin((enum world_device)_i, "wfi", 1);
 	vcpu = world.vcpus[0];
 	(void)atomic_fetch_add(&vcpu->senders, 1);
 	(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
-	runner_begin(&runner, vcpu);
+	entrant_begin(&runner, vcpu);
 	pause_ms(20);
 	ck_assert_msg(!atomic_load(&runner.done), "the kick was taken from a sender that can still signal for it");
 	ck_assert_uint_eq(atomic_load(&vcpu->where), GH_OUT);
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
-	ck_assert_uint_eq(runner_end(&runner)->kind, GH_EXIT_INTERRUPTED);
+	ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_INTERRUPTED);
 	end();
 }
 END_TEST
@@ -132,19 +132,19 @@ static int enter_with_signal_to_come(struct gh_sys *sys, int fd, unsigned long r
 /* The exit waits for the signal, which would hit a later entry otherwise, and destroy an answer (H1). */
 START_TEST(test_sender_at_the_end_of_a_run)
 {
-	struct runner runner;
+	struct entrant runner;
 
 	begin((enum world_device)_i, "store 0x1000 4 1; store 0x1000 4 2; off", 1);
 	entering = world.vcpus[0];
 	table->enter = enter_with_signal_to_come;
-	runner_begin(&runner, entering);
+	entrant_begin(&runner, entering);
 	while (atomic_load(&entering->senders) == 0)
 		pause_ms(1);
 	pause_ms(20);
 	ck_assert(!atomic_load(&runner.done));
 	table->enter = original.enter;
 	(void)atomic_fetch_sub(&entering->senders, 1);
-	ck_assert_uint_eq(runner_end(&runner)->mmio.value, 1);
+	ck_assert_uint_eq(entrant_end(&runner)->mmio.value, 1);
 	ck_assert_uint_eq(run_once(entering)->kind, GH_EXIT_INTERRUPTED);
 	ck_assert_uint_eq(run_once(entering)->mmio.value, 2);
 	end();
@@ -173,15 +173,15 @@ START_TEST(test_kick_from_a_handler_in_the_window)
 {
 	struct sigaction action = { .sa_handler = kick_from_handler };
 	struct sigaction old;
-	struct runner runner;
+	struct entrant runner;
 
 	begin((enum world_device)_i, "wfi", 1);
 	ck_assert_int_eq(sigaction(SIGUSR2, &action, &old), 0);
 	entering = world.vcpus[0];
 	table->enter = enter_with_open_window;
 	for (int i = 0; i < 3; i++) {
-		runner_begin(&runner, entering);
-		ck_assert_uint_eq(runner_end(&runner)->kind, GH_EXIT_INTERRUPTED);
+		entrant_begin(&runner, entering);
+		ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_INTERRUPTED);
 		/* H3: nothing of it is left for the next entry. */
 		ck_assert_uint_eq(*entering->b.immediate_exit, 0);
 	}
@@ -305,7 +305,7 @@ static int no_move(struct gh_sys *sys, unsigned int cpu)
 /* A kick while an answer is on its way (H1), to a guest that sleeps right after: also in a sandbox that hides the thread. */
 START_TEST(test_courier)
 {
-	struct runner runner;
+	struct entrant runner;
 
 	begin(WORLD_GUNYAH, "load 0x1000 4; wfi", 1);
 	if ((_i & 1) != 0)
@@ -316,11 +316,11 @@ START_TEST(test_courier)
 		table->move_to_cpu = no_move;
 	ck_assert_uint_eq(run_once(world.vcpus[0])->kind, GH_EXIT_MMIO);
 	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 5), 0);
-	runner_begin(&runner, world.vcpus[0]);
+	entrant_begin(&runner, world.vcpus[0]);
 	while (atomic_load(&world.vcpus[0]->where) != GH_FRAGILE)
 		pause_ms(1);
 	ck_assert_int_eq(gh_vcpu_kick(world.vcpus[0]), 0);
-	ck_assert_uint_eq(runner_end(&runner)->kind, GH_EXIT_INTERRUPTED);
+	ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_INTERRUPTED);
 	end();
 }
 END_TEST

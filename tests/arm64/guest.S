@@ -3,8 +3,8 @@
  * The guest of the system tests: performs a program that the host has put into its memory (guest.h), so that each test
  * says in C what its guest does. Bare metal, EL1, MMU off.
  *
- * x19 next instruction, x20 INTID taken (0: none), x21 accumulator, x22 start of memory; x0 to x10 are scratch, x16 and
- * x17 belong to the handlers.
+ * x19 next instruction, x20 INTID taken (0: none), x21 accumulator, x22 start of memory, x23 rounds of OP_AGAIN; x0 to x10
+ * are scratch, x16 and x17 belong to the handlers.
  */
 #include "guest.h"
 
@@ -28,6 +28,7 @@ second:
 common:
 	mov	x20, #0
 	mov	x21, #0
+	mov	x23, #0
 	adr	x0, vectors
 	msr	vbar_el1, x0
 	isb
@@ -53,6 +54,7 @@ table:
 	b	op_enable
 	b	op_echo
 	b	op_jump
+	b	op_again
 
 op_end:
 	msr	daifset, #2
@@ -104,8 +106,9 @@ op_wait:
 	isb
 	msr	daifset, #2
 	cbz	x20, 1b
-2:	mov	x21, x20
-	mov	x20, #0
+2:	cbnz	x1, 3f
+	mov	x21, x20
+3:	mov	x20, #0
 	b	next
 
 op_spin:
@@ -131,6 +134,13 @@ op_jump:
 	add	x19, x22, x9
 	mov	x9, #GUEST_OP_SIZE
 	madd	x19, x1, x9, x19
+	b	next
+
+op_again:
+	add	x23, x23, #1
+	cmp	x23, x2
+	b.lo	op_jump
+	mov	x23, #0
 	b	next
 
 /* x1 INTID, x2 edge. 32-bit accesses only. */

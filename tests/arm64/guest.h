@@ -21,12 +21,13 @@
 #define OP_LOAD 2      /* a address, width; into the accumulator */
 #define OP_STORE_ACC 3 /* a address, width; the accumulator */
 #define OP_HVC 4       /* x0 to x3 are a to d; x0 into the accumulator */
-#define OP_WAIT 5      /* sleep until an interrupt has been taken; its INTID into the accumulator */
+#define OP_WAIT 5      /* sleep until an interrupt has been taken; its INTID into the accumulator unless a is 1 */
 #define OP_SPIN 6      /* a turns; 0 for ever */
 #define OP_LOAD_PAIR 7 /* a address; a load of 16 bytes, which no CPU describes to a hypervisor */
 #define OP_ENABLE 8    /* a INTID, b 1 for edge and 0 for level */
 #define OP_ECHO 9      /* b times: load of 8 from a, store of 8 of the same to a + 8 */
 #define OP_JUMP 10     /* a index in the program of the boot vCPU */
+#define OP_AGAIN 11    /* OP_JUMP to a, until this has been reached b times */
 
 #define PSCI_CPU_OFF 0x84000002
 #define PSCI_CPU_ON 0xc4000003

@@ -9,6 +9,8 @@
 
 /* From so many kicks on, every point must have been delayed. */
 #define ENOUGH_KICKS 20000u
+/* So many times as long runs a naive loop that has not lost anything yet. */
+#define NAIVE_PATIENCE 10u
 
 static const char usage_text[] =
 	"Usage: gh-stress [OPTION]...\n"
@@ -222,12 +224,17 @@ static void print(const struct arguments *arguments, double seconds)
 static bool goes_on(const struct arguments *arguments, uint64_t begun)
 {
 	const struct stress *stress = &arguments->stress;
+	const unsigned long losses = counts_losses(&stress->counts);
+	unsigned long seconds = arguments->seconds;
 
+	/* Chance may be kind to a naive loop for a while. */
+	if (stress->naive != NAIVE_NONE && losses == 0)
+		seconds *= NAIVE_PATIENCE;
 	if (arguments->kicks != 0 && stress->counts.sent >= arguments->kicks)
 		return false;
-	if (arguments->seconds != 0 && now_ns() - begun >= arguments->seconds * UINT64_C(1000000000))
+	if (seconds != 0 && now_ns() - begun >= seconds * UINT64_C(1000000000))
 		return false;
-	return stress->naive != NAIVE_NONE || counts_losses(&stress->counts) == 0;
+	return stress->naive != NAIVE_NONE || losses == 0;
 }
 
 /* Of one loop. */

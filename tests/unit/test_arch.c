@@ -71,9 +71,8 @@ START_TEST(test_results)
 
 	ck_assert_int_eq(ask(&value), 0);
 	ck_assert_int_eq(value, BYTES);
-	ck_assert_int_eq(gh_arch_enter(-1, FIONREAD, 0, &flag), -EBADF);
-	ck_assert_int_eq(gh_arch_enter(pipe_fds[0], 0x12345678, 0, &flag), -ENOTTY);
-	ck_assert_int_eq(gh_arch_enter(pipe_fds[0], FIONREAD, 8, &flag), -EFAULT);
+	ck_assert_int_eq(gh_arch_enter(-1, FIONREAD, (uintptr_t)&value, &flag), -EBADF);
+	ck_assert_int_eq(gh_arch_enter(pipe_fds[0], TYPE_OF_NAMESPACE, 0, &flag), -ENOTTY);
 	/* A request with a result of its own. */
 	namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (namespace >= 0 && ioctl(namespace, TYPE_OF_NAMESPACE) > 0)
@@ -112,7 +111,7 @@ static void on_alarm(int signal, siginfo_t *info, void *context)
 		taken_back = true;
 }
 
-/* All the outcomes there may be: made, and not flagged when it was; or not made at all. */
+/* All the outcomes there may be: made, interrupted (only valgrind does that to this request), or not made at all. */
 static void check_outcome(long ret, int value)
 {
 	if (taken_back)
@@ -120,6 +119,8 @@ static void check_outcome(long ret, int value)
 	if (ret == -ECANCELED) {
 		ck_assert_uint_eq(flag, 1);
 		ck_assert_int_eq(value, UNTOUCHED);
+	} else if (ret == -EINTR) {
+		ck_assert_uint_eq(flag, 1);
 	} else {
 		ck_assert_int_eq(ret, 0);
 		ck_assert_int_eq(value, BYTES);

@@ -174,10 +174,12 @@ static inline bool gh_kick_pending(struct gh_vcpu *vcpu)
 	return atomic_load(&vcpu->kicked) != 0;
 }
 
+/* The slow half of taking: what the word was. */
+unsigned int gh_kick_clear(struct gh_vcpu *vcpu, unsigned int bit);
 /* Takes a latched kick; false if there is none. */
 static inline bool gh_kick_take(struct gh_vcpu *vcpu)
 {
-	return gh_kick_pending(vcpu) && (atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) != 0;
+	return gh_kick_pending(vcpu) && (gh_kick_clear(vcpu, GH_KICK) & GH_KICK) != 0;
 }
 
 /* Takes a latched nudge. */
@@ -192,7 +194,7 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
 /* The slow halves of kick.h. */
 int gh_kick_prepare(struct gh_vcpu *vcpu);
-void gh_kick_await_senders(struct gh_vcpu *vcpu);
+void gh_kick_flush(struct gh_vcpu *vcpu);
 /* Signals the vCPU's thread; the caller counts as a sender. */
 void gh_kick_send(struct gh_vcpu *vcpu);
 

@@ -8,6 +8,7 @@
  *       and is where INSIDE?  ->  tgkill      RUN
  *     senders -= 1                            where = OUT
  *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
+ *                                         clearing kicked waits for senders == 0, too
  *
  * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler takes a system
  * call that has not been made back (lib/arch), so a signal in the window after the last check still ends the call. When the
@@ -91,18 +92,33 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	return 0;
 }
 
+static void await_senders(struct gh_vcpu *vcpu)
+{
+	while (atomic_load(&vcpu->senders) != 0)
+		(void)sched_yield();
+}
+
+/*
+ * The kicker that found the word clear may not have looked at `where` yet. With the word cleared under it, it would find a
+ * later entry there, and signal that. Those that come now find the word set, and send nothing.
+ */
+unsigned int gh_kick_clear(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	await_senders(vcpu);
+	return atomic_fetch_and(&vcpu->kicked, ~bit);
+}
+
 void gh_kick_take_nudge(struct gh_vcpu *vcpu)
 {
 	if (gh_kick_pending(vcpu))
-		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
+		(void)gh_kick_clear(vcpu, GH_NUDGE);
 }
 
-void gh_kick_await_senders(struct gh_vcpu *vcpu)
+void gh_kick_flush(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
-	while (atomic_load(&vcpu->senders) != 0)
-		(void)sched_yield();
+	await_senders(vcpu);
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
 	(void)sys->gettid(sys);
 }

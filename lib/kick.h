@@ -37,7 +37,7 @@ static inline void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
 	atomic_store(&vcpu->where, GH_OUT);
 	gh_kick_self.current = outer;
 	if (gh_kick_pending(vcpu))
-		gh_kick_await_senders(vcpu);
+		gh_kick_flush(vcpu);
 	/* H3: the byte is sticky. The handler leaves it alone from here on. */
 	if (*vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;

@@ -232,8 +232,12 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 	for (;;) {
 		int ret;
 
-		if (gh_kick_pending(vcpu) || atomic_load(&vcpu->vm->paused) != 0)
+		if (gh_kick_pending(vcpu) || atomic_load(&vcpu->vm->paused) != 0) {
 			gh_vcpu_sit_out_pause(vcpu);
+			/* Its nudge has been taken. */
+			if (gh_vm_has_ended(vcpu->vm))
+				return deliver_end(vcpu);
+		}
 		ret = enter(vcpu);
 		if (ret == 0)
 			return deliver(vcpu);

@@ -77,6 +77,10 @@ struct gh_bvm {
 	int fd;  /* the VM; -1 before vm_create */
 	uint32_t page_size;
 	bool in_child; /* a forked child closes: descriptors and mappings only, requests would take from the parent's VM */
+	/* Set by a backend whose refused request has left the kernel's VM as nobody may start it. */
+	bool spoilt;
+	/* Doorbells with a data match that the kernel knows. */
+	uint32_t n_matches;
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;

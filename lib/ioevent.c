@@ -90,6 +90,8 @@ static int activate(struct gh_ioevent *ioevent)
 		return ret;
 	}
 	ioevent->active = true;
+	if (ioevent->spec.datamatch)
+		(void)__atomic_fetch_add(&b->n_matches, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -101,6 +103,8 @@ static void deactivate(struct gh_ioevent *ioevent)
 	if (!ioevent->active)
 		return;
 	ioevent->active = false;
+	if (ioevent->spec.datamatch)
+		(void)__atomic_fetch_sub(&vm->b.n_matches, 1, __ATOMIC_RELAXED);
 	(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
 	if (!vm->b.caps.removes_by_address)
 		return;

@@ -179,11 +179,15 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		}
 	}
 	ret = hand_over(vm, region);
-	if (ret < 0)
+	if (ret < 0 && !vm->b.spoilt)
 		goto err_mapping;
 	vm->regions[vm->b.n_regions] = region;
 	vm->mappings[vm->b.n_regions] = mapping;
 	vm->b.n_regions++;
+	if (ret < 0) {
+		atomic_store(&vm->state, GH_VM_BROKEN);
+		return ret;
+	}
 	if (ret_id != NULL)
 		*ret_id = region->id;
 	return 0;

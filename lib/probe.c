@@ -36,8 +36,9 @@ int gh_vm_options_read(const struct gh_vm_options *callers, struct gh_vm_options
 		return -EINVAL;
 	if (own->device_fd < -1)
 		return gh_fail_argument(own->failure, -EINVAL, STEP, "The device's descriptor is below -1.");
-	if (own->device_fd >= 0 && own->device != NULL)
-		return gh_fail_argument(own->failure, -EINVAL, STEP, "Both a device's path and its descriptor are given.");
+	if (own->device != NULL && (own->device_fd >= 0 || own->machine != NULL))
+		return gh_fail_argument(own->failure, -EINVAL, STEP,
+					"A device's path is given, and its descriptor or a simulated machine, too.");
 	return 0;
 }
 

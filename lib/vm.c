@@ -24,6 +24,7 @@
 
 #define GIC_DISTRIBUTOR UINT64_C(0x3fff0000)
 #define GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
+#define GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
 #define GIC_ALIGN UINT64_C(0x10000)
 
 void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
@@ -292,6 +293,41 @@ int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0)
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
 
+static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* Where the interrupt controller goes, on hypervisors that want to be told. */
+static int place_gic(struct gh_vm *vm)
+{
+	struct gh_bvm *b = &vm->b;
+	uint64_t size = ((uint64_t)b->max_vcpu_id + 1) * GIC_REDISTRIBUTOR_SIZE;
+	uint64_t top = UINT64_C(1) << (b->caps.gpa_bits < 63 ? b->caps.gpa_bits : 63);
+	uint64_t redistributors = b->gic_redistributors;
+
+	if (b->ops->vm_irqchip == NULL)
+		return 0;
+	if (redistributors == 0)
+		redistributors = b->gic_distributor >= size ? b->gic_distributor - size : UINT64_MAX;
+	if (redistributors > top - size || b->gic_distributor > top - GIC_DISTRIBUTOR_SIZE)
+		return gh_fail_argument(&vm->failure, -ERANGE, STEP_START,
+					"The interrupt controller does not fit into the guest's address space there.");
+	if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, redistributors, size))
+		return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
+					"The interrupt controller's distributor and redistributors overlap.");
+	for (uint32_t i = 0; i < b->n_regions; i++) {
+		const struct gh_region *region = b->regions[i];
+
+		if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, region->gpa, region->length) ||
+		    overlap(redistributors, size, region->gpa, region->length))
+			return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
+						"The interrupt controller overlaps memory of the guest.");
+	}
+	b->gic_redistributors = redistributors;
+	return 0;
+}
+
 static int check_start(struct gh_vm *vm)
 {
 	bool has_boot_vcpu = false;
@@ -314,15 +350,9 @@ static int check_start(struct gh_vm *vm)
 					"The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
-	return ret < 0 ? ret : gh_irqfds_check(vm);
-}
-
-static void place_gic(struct gh_vm *vm)
-{
-	uint64_t size = ((uint64_t)vm->b.max_vcpu_id + 1) * GIC_REDISTRIBUTOR_SIZE;
-
-	if (vm->b.gic_redistributors == 0 && vm->b.gic_distributor > size)
-		vm->b.gic_redistributors = vm->b.gic_distributor - size;
+	if (ret == 0)
+		ret = gh_irqfds_check(vm);
+	return ret < 0 ? ret : place_gic(vm);
 }
 
 static int set_registers(struct gh_vcpu *boot)
@@ -366,7 +396,6 @@ static int apply(struct gh_vm *vm)
 	const struct gh_backend *ops = vm->b.ops;
 	int ret = 0;
 
-	place_gic(vm);
 	if (ops->vm_irqchip != NULL)
 		ret = ops->vm_irqchip(&vm->b);
 	if (ret == 0)

@@ -54,6 +54,9 @@ GH_BEGIN_DECLS
  * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
  * get the kernel's own zero page (section 9 of the GenieZone UAPI document).
  *
+ * A region that GenieZone's kernel itself refuses leaves the VM good for nothing but gh_vm_close(), because the kernel keeps
+ * it in its table all the same; the library's own checks come first, and change nothing.
+ *
  * @param[in] vm      VM that has not been started.
  * @param[in] memory  What to map where; not needed after the call, except the caller's mapping.
  * @param[out] ret_id Receives the region's id; left untouched on failure. May be NULL.

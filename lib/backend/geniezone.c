@@ -149,7 +149,10 @@ static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 
 	if (ret < 0)
 		return ret;
-	return request(vm, STEP_MAP, REQUEST("GZVM_SET_USER_MEMORY_REGION", "0x40209246"), UAPI_GZVM_SET_USER_MEM, &arg);
+	ret = request(vm, STEP_MAP, REQUEST("GZVM_SET_USER_MEMORY_REGION", "0x40209246"), UAPI_GZVM_SET_USER_MEM, &arg);
+	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
+	vm->spoilt = ret < 0;
+	return ret;
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */

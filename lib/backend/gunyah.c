@@ -63,10 +63,18 @@ static int check_dialect(struct gh_sys *sys, int vm, struct gh_failure *failure)
 	return 0;
 }
 
+static const char *dialect_name(bool lends, bool newer)
+{
+	if (newer)
+		return "android15-6.6 or later, used as android14-6.1";
+	return lends ? "android14-6.1" : "as posted in v9 to v14";
+}
+
 static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure)
 {
 	int vm = sys->ioctl(sys, dev, UAPI_GUNYAH_CREATE_VM, 0);
 	bool lends;
+	bool newer;
 	int ret;
 
 	if (vm == -EINVAL)
@@ -77,6 +85,7 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		return gh_fail_request(failure, vm, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"));
 	ret = check_dialect(sys, vm, failure);
 	lends = has_request(sys, vm, UAPI_GUNYAH_LEND_USER_MEM);
+	newer = has_request(sys, vm, UAPI_GUNYAH_SET_BOOT_CONTEXT);
 	(void)sys->close(sys, vm);
 	if (ret < 0)
 		return ret;
@@ -84,7 +93,7 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.features = GH_FEATURE_SHARE | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
 			    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB |
 			    (lends ? (uint64_t)GH_FEATURE_LEND : 0),
-		.dialect = lends ? "android14-6.1" : "as posted in v9 to v14",
+		.dialect = dialect_name(lends, newer),
 		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
 		.max_regions = 256,
 		.max_lines = UINT32_MAX, /* labels of doorbells, which are any number */
@@ -379,7 +388,8 @@ static void gunyah_vcpu_destroy(struct gh_bvcpu *vcpu)
 	remove_vcpu(vcpu);
 }
 
-static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+/* One RUN. */
+static int enter(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 	volatile uint32_t *reason = &page->exit_reason;
@@ -400,6 +410,28 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 				 "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
 				 page->exit_reason, (unsigned long long)page->u.mmio.gpa, page->u.mmio.width)
 		       : 0;
+}
+
+/*
+ * The kernel compares a data match with all of the guest's register, not with what the store writes of it (section 10.3 of
+ * the Gunyah UAPI document), and hands on as an exit what should have rung. It never hands on what did ring.
+ */
+static bool rings(struct gh_bvcpu *vcpu, const struct gh_exit *exit)
+{
+	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) == 0)
+		return false;
+	return exit->kind == GH_EXIT_MMIO && exit->mmio.is_store &&
+	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
+}
+
+static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+{
+	int ret;
+
+	do
+		ret = enter(vcpu, exit);
+	while (ret == 0 && rings(vcpu, exit));
+	return ret;
 }
 
 /* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */

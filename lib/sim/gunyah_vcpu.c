@@ -308,6 +308,10 @@ static int run_once(struct gunyah_vcpu *vcpu, const struct sim_signals *signals)
 		if (!wait_for_change(vm, signals))
 			goto unlock;
 	}
+	if (sim_signals_taken_back()) {
+		ret = -ECANCELED;
+		goto unlock;
+	}
 	vcpu->running = true;
 	GH_POINT(GUNYAH_BEGUN);
 	ret = run_loop(&run);
@@ -329,8 +333,7 @@ static int vcpu_run(struct gunyah_vcpu *vcpu)
 	int ret;
 
 	do {
-		if (!sim_signals_begin(&signals))
-			return -ECANCELED;
+		sim_signals_begin(&signals);
 		ret = run_once(vcpu, &signals);
 	} while (sim_signals_end(&signals, ret == -RESTART));
 	return ret == -RESTART ? -EINTR : ret;

@@ -210,8 +210,11 @@ static long run(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	int ret;
 
 	do {
-		if (!sim_signals_begin(&signals))
+		sim_signals_begin(&signals);
+		if (sim_signals_taken_back()) {
+			(void)sim_signals_end(&signals, false);
 			return -ECANCELED;
+		}
 		ret = run_once(vcpu, &signals, arg, &signalled);
 	} while (sim_signals_end(&signals, signalled));
 	return ret;

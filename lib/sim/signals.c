@@ -26,7 +26,7 @@ void sim_signals_cancel(const volatile uint32_t *cancel)
 	cancel_flag = cancel;
 }
 
-bool sim_signals_begin(struct sim_signals *signals)
+void sim_signals_begin(struct sim_signals *signals)
 {
 	sigset_t all;
 
@@ -37,19 +37,22 @@ bool sim_signals_begin(struct sim_signals *signals)
 		sigdelset(&all, faults[i]);
 	GH_POINT(CALL_ENTERED);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
-	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
-	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_SEQ_CST) != 0) {
-		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
-		return false;
-	}
-	GH_POINT(CALL_COMMITTED);
-	cancel_flag = NULL; /* a restarted call is past the look */
 	sigemptyset(&signals->unblocked);
 	for (int signal = 1; signal < NSIG; signal++) {
 		if (sigismember(&signals->blocked, signal) == 0)
 			(void)sigaddset(&signals->unblocked, signal);
 	}
-	return true;
+}
+
+bool sim_signals_taken_back(void)
+{
+	const volatile uint32_t *cancel = cancel_flag;
+	bool taken_back = cancel != NULL && __atomic_load_n(cancel, __ATOMIC_SEQ_CST) != 0;
+
+	cancel_flag = NULL; /* a restarted call is past the look */
+	if (!taken_back)
+		GH_POINT(CALL_COMMITTED);
+	return taken_back;
 }
 
 static bool default_is_ignore(int signal)

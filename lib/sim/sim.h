@@ -80,17 +80,21 @@ int sim_copy_in(void *to, uintptr_t from, size_t length);
 int sim_copy_out(uintptr_t to, const void *from, size_t length);
 
 /*
- * What the kernel knows of signals inside a system call. begin() blocks everything, and is false, with nothing blocked, if
- * the call was taken back before it reached the kernel (gh_sys::enter, whose flag cancel() gives for the thread); pending() tells whether a signal that
- * the caller had not blocked, and does not ignore, waits; end() restores the mask, so that handlers run, and returns true
- * if every handler that ran has SA_RESTART and the call must be made again.
+ * What the kernel knows of signals inside a system call.
+ *
+ * begin() blocks everything. taken_back() tells, once, whether the call was taken back before it reached the kernel
+ * (gh_sys::enter, whose flag cancel() gives for the thread): with signals blocked it is the last look, and stands right
+ * before what a driver does with an answer. pending() tells whether a signal that the caller had not blocked, and does not
+ * ignore, waits. end() restores the mask, so that handlers run, and returns true if every handler that ran has SA_RESTART
+ * and the call must be made again.
  */
 struct sim_signals {
 	sigset_t blocked;   /* the caller's mask */
 	sigset_t unblocked; /* its complement */
 };
 void sim_signals_cancel(const volatile uint32_t *cancel);
-bool sim_signals_begin(struct sim_signals *signals);
+void sim_signals_begin(struct sim_signals *signals);
+bool sim_signals_taken_back(void);
 bool sim_signals_pending(const struct sim_signals *signals);
 bool sim_signals_end(const struct sim_signals *signals, bool interrupted);
 

@@ -135,6 +135,8 @@ struct uapi_gunyah_run {
 #define UAPI_GUNYAH_REMOVE_FUNCTION UAPI_IOW('G', 0x7, struct uapi_gunyah_fn)
 #define UAPI_GUNYAH_LEND_USER_MEM UAPI_IOW('A', 0x11, struct uapi_gunyah_region)
 #define UAPI_GUNYAH_SET_FW UAPI_IOW('A', 0x12, struct uapi_gunyah_range)
+/* Newer kernels have this one, with demand paging and page-fault exits: the mark of android15-6.6 and later. */
+#define UAPI_GUNYAH_SET_BOOT_CONTEXT UAPI_IOW('G', 0xa, struct uapi_gunyah_range) /* 16 bytes, of another layout */
 /* vCPU. */
 #define UAPI_GUNYAH_RUN UAPI_IO('G', 0x5)
 #define UAPI_GUNYAH_MMAP_SIZE UAPI_IO('G', 0x6)
@@ -194,6 +196,7 @@ static_assert(UAPI_GUNYAH_RUN == 0x00004705u, "RUN");
 static_assert(UAPI_GUNYAH_MMAP_SIZE == 0x00004706u, "MMAP_SIZE");
 static_assert(UAPI_GUNYAH_REMOVE_FUNCTION == 0x40104707u, "REMOVE_FUNCTION");
 static_assert(UAPI_GUNYAH_LEND_USER_MEM == 0x40204111u, "LEND_USER_MEM");
+static_assert(UAPI_GUNYAH_SET_BOOT_CONTEXT == 0x4010470au, "SET_BOOT_CONTEXT");
 static_assert(UAPI_GUNYAH_SET_FW == 0x40104112u, "SET_FW");
 static_assert(UAPI_GUNYAH_VENDOR_CREATE_VM == 0x0000b201u, "vendor CREATE_VM");
 

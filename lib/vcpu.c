@@ -95,7 +95,7 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 /* Under the lock. */
 static int create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 {
-	struct gh_vcpu *vcpu;
+	struct gh_vcpu *vcpu = NULL;
 	uint32_t highest = vm->b.max_vcpu_id;
 	int ret = check_new(vm, id);
 

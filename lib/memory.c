@@ -295,7 +295,7 @@ static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *
 	(void)pthread_mutex_lock(&vm->lock);
 	if (is_accessible(&vm->b, gpa, length)) {
 		for (size_t done = 0; done < length;) {
-			uint64_t left;
+			uint64_t left = 0;
 			uint8_t *host = find_host(&vm->b, gpa + done, &left);
 			size_t part = left < length - done ? (size_t)left : length - done;
 

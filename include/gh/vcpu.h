@@ -67,8 +67,10 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  *
  * Being interrupted is an exit, not an error: gh_vcpu_kick(), or a signal that the thread does not block, gives
  * #GH_EXIT_INTERRUPTED. An exit that the kernel had ready at the same time is delivered first; a kick then interrupts the
- * next call, so that neither is lost, while of a signal only its handler has run. -EINTR is never returned. A kick does not
- * touch a load that waits for its answer, nor an answer that is on its way.
+ * next call, so that neither is lost, while of a signal only its handler has run. -EINTR is never returned. An interruption
+ * does not touch a load that waits for its answer. Kicks do not touch an answer that is on its way either; on Gunyah a
+ * signal of the VMM's own can destroy it (hazard H1: the guest reads 0), so vCPU threads should block all signals but the
+ * kick signal, as those of gh_vm_run() do.
  *
  * After the VM has stopped every vCPU gets #GH_EXIT_STOPPED, at once and for ever; vCPUs that are inside are woken for it.
  *

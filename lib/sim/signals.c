@@ -37,18 +37,21 @@ bool sim_signals_begin(struct sim_signals *signals)
 		sigdelset(&all, faults[i]);
 	GH_POINT(CALL_ENTERED);
 	pthread_sigmask(SIG_SETMASK, &all, &signals->blocked);
-	/* With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. */
+	sigemptyset(&signals->unblocked);
+	for (int signal = 1; signal < NSIG; signal++) {
+		if (sigismember(&signals->blocked, signal) == 0)
+			(void)sigaddset(&signals->unblocked, signal);
+	}
+	/*
+	 * With signals blocked, a look is the last one before the kernel: what gh_arch_enter() does with a rewind. From here to
+	 * the driver's first look at signals there is next to nothing, as in a kernel.
+	 */
 	if (cancel_flag != NULL && __atomic_load_n(cancel_flag, __ATOMIC_SEQ_CST) != 0) {
 		pthread_sigmask(SIG_SETMASK, &signals->blocked, NULL);
 		return false;
 	}
 	GH_POINT(CALL_COMMITTED);
 	cancel_flag = NULL; /* a restarted call is past the look */
-	sigemptyset(&signals->unblocked);
-	for (int signal = 1; signal < NSIG; signal++) {
-		if (sigismember(&signals->blocked, signal) == 0)
-			(void)sigaddset(&signals->unblocked, signal);
-	}
 	return true;
 }
 

@@ -20,14 +20,14 @@ static int loop(struct gh_vcpu *vcpu)
 
 	while ((ret = gh_vcpu_run(vcpu, &exit)) == 0 && exit->kind != GH_EXIT_STOPPED) {
 		if (exit->kind == GH_EXIT_MMIO && !exit->mmio.is_store)
-			ret = gh_mmio_complete(vcpu, 0);
+			(void)gh_mmio_complete(vcpu, 0);
 		else if (exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == UART)
 			(void)putchar((int)exit->mmio.value);
 	}
 	return ret;
 }
 
-static int run(struct gh_vm *vm)
+static int run(struct gh_vm *vm, struct gh_failure *why)
 {
 	struct gh_memory memory = GH_MEMORY_INIT;
 	struct gh_vcpu *vcpu;
@@ -37,9 +37,14 @@ static int run(struct gh_vm *vm)
 	memory.length = 0x200000;
 	if ((ret = gh_vm_map(vm, &memory, NULL)) < 0 || (ret = gh_vm_write(vm, MEMORY, guest, sizeof(guest))) < 0 ||
 	    (ret = gh_vm_set_entry(vm, MEMORY, 0)) < 0 || (ret = gh_vcpu_create(vm, 0, &vcpu)) < 0 ||
-	    (ret = gh_vm_start(vm)) < 0)
+	    (ret = gh_vm_start(vm)) < 0) {
+		*why = *gh_vm_failure(vm);
 		return ret;
-	return loop(vcpu);
+	}
+	ret = loop(vcpu);
+	if (ret < 0)
+		*why = *gh_vcpu_failure(vcpu);
+	return ret;
 }
 
 int main(void)
@@ -51,8 +56,8 @@ int main(void)
 
 	options.failure = &why;
 	ret = gh_vm_open(&options, &vm);
-	if (ret == 0 && (ret = run(vm)) < 0)
-		why = *gh_vm_failure(vm);
+	if (ret == 0)
+		ret = run(vm, &why);
 	if (ret < 0)
 		(void)fprintf(stderr, "error %d: %s %s\n", ret, why.cause, why.remedy);
 	gh_vm_close(vm);

@@ -101,8 +101,8 @@ struct gh_bvcpu {
 	struct gh_failure *failure;
 	const volatile uint32_t *kicked; /* a kick is pending: for gh_sys::enter */
 	/*
-	 * A byte that ends the next kernel entry when it is 1. Used where the processor has no code to take a call back: the
-	 * kick handler stores it on the vCPU's own thread, the core clears it. Set by vcpu_create.
+	 * A byte that ends the next kernel entry when it is 1. Used where a call cannot be taken back: the kick handler stores
+	 * it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
 	void *run; /* run page or buffer */

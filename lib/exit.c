@@ -5,38 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-bool gh_width_valid(uint64_t width)
-{
-	return width == 1 || width == 2 || width == 4 || width == 8;
-}
-
-uint64_t gh_value_mask(uint32_t width)
-{
-	return width >= 8 ? UINT64_MAX : (UINT64_C(1) << width * 8) - 1;
-}
-
-/* Guests are little-endian in everything that the kernels report, whatever the host is. */
-static uint64_t from_little_endian(const uint8_t data[8], uint32_t width)
-{
-	uint64_t value = 0;
-
-	for (uint32_t i = width; i-- > 0;)
-		value = value << 8 | data[i];
-	return value;
-}
-
-int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8])
-{
-	if (!gh_width_valid(width) || gpa > UINT64_MAX - (width - 1))
-		return -EPROTO;
-	exit->kind = GH_EXIT_MMIO;
-	exit->mmio.gpa = gpa;
-	exit->mmio.width = (uint32_t)width;
-	exit->mmio.is_store = is_store;
-	exit->mmio.value = is_store ? from_little_endian(data, (uint32_t)width) : 0;
-	return 0;
-}
-
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type)
 {
 	memset(&exit->stop, 0, sizeof(exit->stop));

@@ -5,17 +5,53 @@
 
 #include <gh/exit.h>
 
+#include <endian.h>
+#include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* The low `width` bytes, for a width of 1, 2, 4 or 8. */
-uint64_t gh_value_mask(uint32_t width);
-bool gh_width_valid(uint64_t width);
+static inline uint64_t gh_value_mask(uint32_t width)
+{
+	return width >= 8 ? UINT64_MAX : (UINT64_C(1) << width * 8) - 1;
+}
+
+static inline bool gh_width_valid(uint64_t width)
+{
+	return width == 1 || width == 2 || width == 4 || width == 8;
+}
+
+/* Guests are little-endian in everything that the kernels report and take, whatever the host is. */
+static inline uint64_t gh_value_get(const uint8_t data[8], uint32_t width)
+{
+	uint64_t value;
+
+	memcpy(&value, data, sizeof(value));
+	return le64toh(value) & gh_value_mask(width);
+}
+
+static inline void gh_value_put(uint8_t data[8], uint64_t value)
+{
+	value = htole64(value);
+	memcpy(data, &value, sizeof(value));
+}
 
 /*
  * A load or store. `data` is what the kernel's page holds, little-endian; bytes from `width` on are stale and ignored.
  * -EPROTO for a width that no guest can have made, or an access that wraps around the address space.
  */
-int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8]);
+static inline int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8])
+{
+	if (!gh_width_valid(width) || gpa > UINT64_MAX - (width - 1))
+		return -EPROTO;
+	exit->kind = GH_EXIT_MMIO;
+	exit->mmio.gpa = gpa;
+	exit->mmio.width = (uint32_t)width;
+	exit->mmio.is_store = is_store;
+	exit->mmio.value = is_store ? gh_value_get(data, (uint32_t)width) : 0;
+	return 0;
+}
+
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type);
 /* `count` words of `data`, clamped to what the exit has room for. */
 void gh_exit_set_event(struct gh_exit *exit, uint32_t type, uint32_t count, const uint64_t *data);

@@ -31,6 +31,13 @@ enum gh_end {
 	GH_END_SET,
 };
 
+/* Why loops return. */
+enum gh_quit {
+	GH_QUIT_NOT,
+	GH_QUIT_RUN, /* a vCPU of gh_vm_run() has failed or left: until that has returned */
+	GH_QUIT_EVER,
+};
+
 /* A mapping that the library made for a region. */
 struct gh_mapping {
 	void *address;
@@ -56,7 +63,8 @@ struct gh_vm {
 	struct gh_courier *courier;
 	int end_fd;         /* an eventfd that becomes readable at the end */
 	atomic_uint paused; /* how many want it so */
-	atomic_bool quitting;
+	_Atomic enum gh_quit quitting;
+	atomic_bool running; /* a thread is in gh_vm_run() */
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
@@ -86,6 +94,7 @@ struct gh_watch {
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
+	unsigned int blind; /* looks at which the thread did not run, or no clock told, and nobody said whether it sleeps */
 	bool sent;
 	bool has_time;
 	uint64_t time;     /* at the last look */
@@ -101,7 +110,7 @@ struct gh_vcpu {
 	atomic_bool inside; /* a thread is in gh_vcpu_run() */
 	_Atomic enum gh_pending pending;
 	uint32_t load_width; /* of a pending load */
-	bool answer_on_way;  /* answered, and not yet known to have reached the guest */
+	bool answer_on_way;  /* a fragile one: answered, and not yet known to have reached the guest */
 	/* The kick protocol: kick.c and courier.c. */
 	atomic_uint kicked;
 	atomic_uint where;
@@ -142,7 +151,16 @@ struct gh_simload {
 int gh_simload(struct gh_simload *ret_load);
 
 /* vm.c */
-bool gh_vm_is_forked(const struct gh_vm *vm);
+static inline bool gh_vm_is_forked(const struct gh_vm *vm)
+{
+	return *vm->alive == 0;
+}
+
+static inline bool gh_vm_has_ended(struct gh_vm *vm)
+{
+	return atomic_load_explicit(&vm->end_state, memory_order_acquire) == GH_END_SET;
+}
+
 void gh_vm_log(const struct gh_vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The end of the VM, seen by `vcpu`: the first one counts, and every other vCPU is woken for it. */
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit);
@@ -151,9 +169,8 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
-/* loop.c: sleeps while the VM is paused, unless it is kicked or over */
+/* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
-bool gh_vm_has_ended(struct gh_vm *vm);
 
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);
@@ -161,14 +178,24 @@ void gh_vcpu_unmake(struct gh_vcpu *vcpu);
 
 /* kick.c */
 int gh_kick_claim(struct gh_vm *vm);
-bool gh_kick_pending(struct gh_vcpu *vcpu);
-/* Takes a latched kick; false if there is none. */
-bool gh_kick_take(struct gh_vcpu *vcpu);
-/* Brackets one kernel entry. enter is false, and nothing entered, when a kick is pending. */
-bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer);
-void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer);
-/* Takes a latched nudge. */
-void gh_kick_take_nudge(struct gh_vcpu *vcpu);
+static inline bool gh_kick_pending(struct gh_vcpu *vcpu)
+{
+	return atomic_load(&vcpu->kicked) != 0;
+}
+
+/* Takes a latched kick or nudge; false if there is none. */
+bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit);
+static inline bool gh_kick_take(struct gh_vcpu *vcpu)
+{
+	return gh_kick_pending(vcpu) && gh_kick_take_bit(vcpu, GH_KICK);
+}
+
+static inline void gh_kick_take_nudge(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_pending(vcpu))
+		(void)gh_kick_take_bit(vcpu, GH_NUDGE);
+}
+
 /* Async-signal-safe; GH_KICK or GH_NUDGE. */
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
 /*
@@ -177,8 +204,10 @@ void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
  */
 void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
-/* Before entries: this thread is the one to wake. */
-int gh_kick_thread(struct gh_vcpu *vcpu);
+/* The slow halves of kick.h. */
+int gh_kick_prepare(struct gh_vcpu *vcpu);
+/* No signal of a kick is under way any more when it returns. */
+void gh_kick_settle(struct gh_vcpu *vcpu);
 /* Signals the vCPU's thread; the caller counts as a sender. */
 void gh_kick_send(struct gh_vcpu *vcpu);
 

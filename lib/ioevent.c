@@ -105,9 +105,13 @@ static void deactivate(struct gh_ioevent *ioevent)
 	if (!vm->b.caps.removes_by_address)
 		return;
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
+		int ret;
+
 		if (other == ioevent || !other->active || other->spec.gpa != ioevent->spec.gpa)
 			continue;
-		other->active = vm->b.ops->ioevent(&vm->b, &other->spec, true) == 0;
+		ret = vm->b.ops->ioevent(&vm->b, &other->spec, true);
+		/* Newer kernels remove exactly, and have it still. */
+		other->active = ret == 0 || ret == -EEXIST;
 		if (!other->active)
 			gh_vm_log(vm, "the kernel did not take the doorbell at 0x%llx back: its stores are exits now",
 				  (unsigned long long)other->spec.gpa);
@@ -251,6 +255,9 @@ void gh_ioevent_remove(struct gh_ioevent *ioevent)
 	if (ioevent == NULL)
 		return;
 	vm = ioevent->vm;
+	/* A child's request would take the parent's doorbell away, and the lock may be held for ever; it goes with the VM. */
+	if (gh_vm_is_forked(vm))
+		return;
 	(void)pthread_mutex_lock(&vm->lock);
 	deactivate(ioevent);
 	for (link = &vm->ioevents; *link != ioevent; link = &(*link)->next)

@@ -245,6 +245,9 @@ void gh_irqfd_remove(struct gh_irqfd *irqfd)
 	if (irqfd == NULL)
 		return;
 	vm = irqfd->vm;
+	/* A child's request would take the parent's line away, and the lock may be held for ever; it goes with the VM. */
+	if (gh_vm_is_forked(vm))
+		return;
 	(void)pthread_mutex_lock(&vm->lock);
 	for (link = &vm->irqfds; *link != irqfd; link = &(*link)->next)
 		;

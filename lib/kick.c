@@ -16,33 +16,34 @@
  * FRAGILE is a Gunyah entry that carries a load's answer. H1: a signal before the guest runs would destroy the value, so
  * the kicker leaves the signal to courier.c, which waits until the guest has run or sleeps.
  */
-#include "internal.h"
+#include "kick.h"
 
 #include "arch/enter.h"
 #include "points.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <time.h>
 
-/* The vCPU that this thread is running; what the handler knows of the world. A simulated kernel nests a second one. */
-static _Thread_local struct gh_vcpu *volatile current __attribute__((tls_model("initial-exec")));
+/* How often a sender is given the processor before it is slept for. */
+#define YIELDS 20u
+#define NAP_NS 20000L
 
-/* What this thread is to kicks. A pthread_t would not do: the next thread often gets the one of a thread that has ended. */
-static _Thread_local struct {
-	int pid; /* a forked child's copy of this is not true there */
-	int tid;
-	int signal; /* unblocked */
-} self __attribute__((tls_model("initial-exec")));
+_Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
 
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
-	struct gh_vcpu *vcpu = current;
+	struct gh_vcpu *vcpu = gh_kick_self.current;
 
 	(void)signal;
 	(void)info;
-	if (vcpu == NULL || gh_arch_rewind(context) || GH_ARCH_ENTER)
+	if (vcpu == NULL || gh_arch_rewind(context))
 		return;
-	/* Without code to take the call back, the kernel must notice. Not while an answer is out (H1): courier.c asks again. */
+	/*
+	 * The window may be open all the same: this handler can have interrupted another one that interrupted the window, or
+	 * there is no code to take the call back. Then the kernel must notice. Not while an answer is out (H1): courier.c
+	 * asks again.
+	 */
 	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
 		*vcpu->b.immediate_exit = 1;
 }
@@ -80,98 +81,67 @@ static int prepare_thread(const struct gh_vm *vm)
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	self.pid = vm->pid;
-	self.tid = sys->gettid(sys);
-	self.signal = vm->kick_signal;
+	gh_kick_self.pid = vm->pid;
+	gh_kick_self.tid = sys->gettid(sys);
+	gh_kick_self.signal = vm->kick_signal;
 	return 0;
 }
 
-int gh_kick_thread(struct gh_vcpu *vcpu)
+int gh_kick_prepare(struct gh_vcpu *vcpu)
 {
 	const struct gh_vm *vm = vcpu->vm;
 
-	if (self.pid != vm->pid || self.signal != vm->kick_signal) {
+	if (gh_kick_self.pid != vm->pid || gh_kick_self.signal != vm->kick_signal) {
 		int ret = prepare_thread(vm);
 
 		if (ret < 0)
 			return ret;
 	}
-	if (atomic_load_explicit(&vcpu->tid, memory_order_relaxed) != self.tid)
-		atomic_store(&vcpu->tid, self.tid);
+	atomic_store(&vcpu->tid, gh_kick_self.tid);
 	return 0;
-}
-
-bool gh_kick_pending(struct gh_vcpu *vcpu)
-{
-	return atomic_load(&vcpu->kicked) != 0;
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
 {
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
+	/* A sender that was preempted on this processor never goes on if a real-time thread only yields to it. */
+	for (unsigned int i = 0; atomic_load(&vcpu->senders) != 0; i++)
+		if (i < YIELDS)
+			(void)sched_yield();
+		else
+			(void)sys->ppoll(sys, NULL, 0, &time);
+}
+
+/*
+ * Whoever has set a bit that is taken here has looked at `where` when this returns. A sender that looked later could find
+ * the next entry, and signal it for a kick that has been delivered: one interruption too many, and H1 if an answer is out.
+ */
+bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	bool had;
+
+	GH_POINT(TAKE_SEEN);
+	had = (atomic_fetch_and(&vcpu->kicked, ~bit) & bit) != 0;
+	if (had)
+		await_senders(vcpu);
+	return had;
+}
+
+void gh_kick_settle(struct gh_vcpu *vcpu)
+{
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	await_senders(vcpu);
 	GH_POINT(LEAVE_SENDERS);
-	while (atomic_load(&vcpu->senders) != 0)
-		(void)sched_yield();
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
 	(void)sys->gettid(sys);
-}
-
-bool gh_kick_take(struct gh_vcpu *vcpu)
-{
-	if (!gh_kick_pending(vcpu))
-		return false;
-	GH_POINT(TAKE_SEEN);
-	if ((atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_KICK) & GH_KICK) == 0)
-		return false;
-	/* Whoever sent it may not have looked yet where the vCPU is, and would end the next entry with a signal of no kick. */
-	await_senders(vcpu);
-	return true;
-}
-
-void gh_kick_take_nudge(struct gh_vcpu *vcpu)
-{
-	if (gh_kick_pending(vcpu))
-		(void)atomic_fetch_and(&vcpu->kicked, ~(unsigned int)GH_NUDGE);
-}
-
-void gh_kick_leave(struct gh_vcpu *vcpu, struct gh_vcpu *outer)
-{
-	GH_POINT(LEAVE_BEGUN);
-	atomic_store(&vcpu->where, GH_OUT);
-	current = outer;
-	GH_POINT(LEAVE_OUT);
-	if (gh_kick_pending(vcpu))
-		await_senders(vcpu);
-	/* H3: the byte is sticky. The handler leaves it alone from here on. */
-	if (*vcpu->b.immediate_exit != 0)
-		*vcpu->b.immediate_exit = 0;
-	GH_POINT(LEAVE_DONE);
-}
-
-bool gh_kick_enter(struct gh_vcpu *vcpu, struct gh_vcpu **ret_outer)
-{
-	bool fragile = vcpu->answer_on_way && vcpu->b.vm->caps.answer_is_fragile;
-
-	*ret_outer = current;
-	current = vcpu;
-	GH_POINT(ENTER_CURRENT);
-	if (fragile)
-		(void)atomic_fetch_add_explicit(&vcpu->entries, 1, memory_order_relaxed);
-	atomic_store(&vcpu->where, fragile ? GH_FRAGILE : GH_INSIDE);
-	GH_POINT(ENTER_WHERE);
-	if (!gh_kick_pending(vcpu)) {
-		GH_POINT(ENTER_LOOKED);
-		return true;
-	}
-	gh_kick_leave(vcpu, *ret_outer);
-	return false;
 }
 
 void gh_kick_send(struct gh_vcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
-
 	int tid = atomic_load(&vcpu->tid);
 
 	GH_POINT(SEND_THREAD);
@@ -196,9 +166,15 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 	atomic_store(&vcpu->where, GH_WAITING);
 	GH_POINT(WAIT_PUBLISHED);
 	while (!gh_kick_pending(vcpu) && still(vcpu)) {
+		int ret;
+
 		GH_POINT(WAIT_LOOKED);
-		if (sys->ppoll(sys, &poll, 1, NULL) < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
-			break; /* a signal of the VMM's own, perhaps: the caller looks again */
+		ret = sys->ppoll(sys, &poll, 1, NULL);
+		/* A signal of the VMM's own, for no kick comes by signal here: it interrupts, as it would in the guest. */
+		if (ret == -EINTR)
+			(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
+		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
+			break;
 	}
 	atomic_store(&vcpu->where, GH_OUT);
 }
@@ -236,6 +212,9 @@ int gh_vcpu_kick(struct gh_vcpu *vcpu)
 {
 	if (vcpu == NULL)
 		return -EINVAL;
+	/* A child's copy of the word is not the parent's, but the thread it would signal is. */
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
 	gh_kick(vcpu, GH_KICK);
 	return 0;
 }

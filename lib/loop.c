@@ -20,7 +20,7 @@ static bool waits_for_answer(struct gh_vcpu *vcpu)
 	enum gh_pending pending = atomic_load(&vcpu->pending);
 
 	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
-	       !atomic_load(&vcpu->vm->quitting);
+	       atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
 }
 
 /* Until a deferred load has its answer, or there is something else to do. A nudge is no reason to stop waiting. */
@@ -56,7 +56,7 @@ static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 	int ret;
 
 	for (;;) {
-		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed))
+		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed) != GH_QUIT_NOT)
 			return -ECANCELED;
 		ret = gh_vcpu_run(vcpu, &exit);
 		if (ret < 0)
@@ -91,6 +91,19 @@ int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *callers)
 	return loop(vcpu, &options);
 }
 
+static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
+{
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
+		function(vcpu);
+	(void)pthread_mutex_unlock(&vm->lock);
+}
+
+static void kick(struct gh_vcpu *vcpu)
+{
+	gh_kick(vcpu, GH_KICK);
+}
+
 /* --- a thread for each vCPU --------------------------------------------------------------------------------------- */
 
 struct runner {
@@ -100,32 +113,40 @@ struct runner {
 	int result;
 };
 
+/* Makes the other vCPUs of gh_vm_run() leave; it can be called again afterwards. */
+static void quit_run(struct gh_vm *vm)
+{
+	enum gh_quit not = GH_QUIT_NOT;
+
+	if (atomic_compare_exchange_strong(&vm->quitting, &not, GH_QUIT_RUN))
+		for_all(vm, kick);
+}
+
+static void end_quit_run(struct gh_vm *vm)
+{
+	enum gh_quit run = GH_QUIT_RUN;
+
+	(void)atomic_compare_exchange_strong(&vm->quitting, &run, GH_QUIT_NOT);
+}
+
 static void *run_vcpu(void *argument)
 {
 	struct runner *runner = argument;
+	char name[16];
 	int ret = 0;
 
+	/* Here, and not by the thread that made this one: the hook may choose another name. */
+	(void)snprintf(name, sizeof(name), "vcpu%u", runner->vcpu->b.id);
+#if defined(__linux__)
+	(void)pthread_setname_np(pthread_self(), name);
+#endif
 	if (runner->options->thread_begins != NULL)
 		ret = runner->options->thread_begins(runner->options->data, runner->vcpu);
 	runner->result = ret < 0 ? ret : loop(runner->vcpu, runner->options);
 	/* A vCPU that cannot go on takes the others along; the VM's own end reaches them by itself. */
 	if (runner->result < 0)
-		(void)gh_vm_quit(runner->vcpu->vm);
+		quit_run(runner->vcpu->vm);
 	return NULL;
-}
-
-static int start_runner(struct runner *runner)
-{
-	char name[16];
-	int ret = pthread_create(&runner->thread, NULL, run_vcpu, runner);
-
-	if (ret != 0)
-		return -ret;
-	(void)snprintf(name, sizeof(name), "vcpu%u", runner->vcpu->b.id);
-#if defined(__linux__)
-	(void)pthread_setname_np(runner->thread, name);
-#endif
-	return 0;
 }
 
 /* With every signal blocked, which the threads inherit; each opens the kick signal for itself. */
@@ -134,7 +155,9 @@ static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_s
 	int ret = 0;
 
 	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
-		ret = start_runner(&runners[*ret_started]);
+		struct runner *runner = &runners[*ret_started];
+
+		ret = -pthread_create(&runner->thread, NULL, run_vcpu, runner);
 		if (ret < 0)
 			return ret;
 	}
@@ -170,17 +193,34 @@ static int run_all(struct gh_vm *vm, struct runner *runners, uint32_t count)
 	ret = start_runners(runners, count, &started);
 	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
 	if (ret < 0)
-		(void)gh_vm_quit(vm);
+		quit_run(vm);
 	for (uint32_t i = 0; i < started; i++)
 		(void)pthread_join(runners[i].thread, NULL);
+	end_quit_run(vm);
 	return ret < 0 ? ret : judge(runners, started);
+}
+
+static int run_vm(struct gh_vm *vm, const struct gh_loop_options *options)
+{
+	struct runner *runners;
+	uint32_t count = 0;
+	int ret;
+
+	runners = calloc(vm->b.n_vcpus, sizeof(*runners));
+	if (runners == NULL)
+		return gh_fail_memory(&vm->failure, STEP);
+	(void)pthread_mutex_lock(&vm->lock);
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && count < vm->b.n_vcpus; vcpu = vcpu->next)
+		runners[count++] = (struct runner){ .vcpu = vcpu, .options = options };
+	(void)pthread_mutex_unlock(&vm->lock);
+	ret = run_all(vm, runners, count);
+	free(runners);
+	return ret;
 }
 
 int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 {
 	struct gh_loop_options options;
-	struct runner *runners;
-	uint32_t count = 0;
 	int ret;
 
 	if (vm == NULL || read_options(callers, &options) < 0)
@@ -189,32 +229,15 @@ int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 		return -EPERM;
 	if (atomic_load(&vm->state) != GH_VM_STARTED)
 		return gh_fail_state(&vm->failure, STEP, "The VM has not been started.");
-	runners = calloc(vm->b.n_vcpus, sizeof(*runners));
-	if (runners == NULL)
-		return gh_fail_memory(&vm->failure, STEP);
-	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && count < vm->b.n_vcpus; vcpu = vcpu->next)
-		runners[count++] = (struct runner){ .vcpu = vcpu, .options = &options };
-	(void)pthread_mutex_unlock(&vm->lock);
-	ret = run_all(vm, runners, count);
-	free(runners);
+	/* A second one would fail at the first vCPU, and take the first one's vCPUs along. */
+	if (atomic_exchange(&vm->running, true))
+		return -EPERM;
+	ret = run_vm(vm, &options);
+	atomic_store(&vm->running, false);
 	return ret;
 }
 
 /* --- all of them -------------------------------------------------------------------------------------------------- */
-
-static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
-{
-	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
-		function(vcpu);
-	(void)pthread_mutex_unlock(&vm->lock);
-}
-
-static void kick(struct gh_vcpu *vcpu)
-{
-	gh_kick(vcpu, GH_KICK);
-}
 
 static void nudge(struct gh_vcpu *vcpu)
 {
@@ -225,7 +248,9 @@ int gh_vm_quit(struct gh_vm *vm)
 {
 	if (vm == NULL)
 		return -EINVAL;
-	atomic_store(&vm->quitting, true);
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	atomic_store(&vm->quitting, GH_QUIT_EVER);
 	for_all(vm, kick);
 	return 0;
 }
@@ -267,6 +292,8 @@ int gh_vm_resume(struct gh_vm *vm)
 
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	paused = atomic_load(&vm->paused);
 	do {
 		if (paused == 0)

@@ -197,13 +197,21 @@ static int try_backend(const struct gh_vm_options *options, const struct place *
 
 /*
  * Which of two refusals says more to somebody who did not name a backend: a device that is there and cannot be used says
- * more than one that is missing.
+ * more than one that is not the backend's at all, which no request tells of, and that more than one that is missing.
  */
 static bool says_more(const struct gh_failure *candidate, const struct gh_failure *best)
 {
 	if (best->error == 0)
 		return true;
-	return best->error == -ENOENT && candidate->error != -ENOENT;
+	if (candidate->error == -ENOENT)
+		return false;
+	return best->error == -ENOENT || (best->request[0] == '\0' && candidate->request[0] != '\0');
+}
+
+/* Out of memory or descriptors: the next device would not do better. */
+static bool is_about_process(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
 static int try_all(const struct gh_vm_options *options, const struct place *place, struct gh_target *ret_target)
@@ -218,11 +226,13 @@ static int try_all(const struct gh_vm_options *options, const struct place *plac
 		ret = try_backend(options, place, real_backends[i], ret_target, &failure);
 		if (ret == 0)
 			return 0;
-		/* Out of memory or descriptors is about this process: the next device would not do better. */
-		if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE || says_more(&failure, &best))
+		if (is_about_process(ret)) {
+			if (options->failure != NULL)
+				*options->failure = failure;
+			return ret;
+		}
+		if (says_more(&failure, &best))
 			best = failure;
-		if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE)
-			break;
 	}
 	if (options->failure != NULL)
 		*options->failure = best;

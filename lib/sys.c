@@ -84,10 +84,14 @@ static ssize_t sys_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 
 static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
+	int saved = errno; /* called from signal handlers, as tgkill is */
 	ssize_t ret = write(fd, buffer, length);
 
 	(void)sys;
-	return ret < 0 ? -errno : ret;
+	if (ret < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
 }
 
 static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)

@@ -8,7 +8,7 @@
  * The core decides here what one kernel entry means: whether to enter at all, what is delivered, what the guest waits for.
  */
 #include "exit.h"
-#include "internal.h"
+#include "kick.h"
 #include "points.h"
 
 #include <errno.h>
@@ -158,9 +158,9 @@ static enum gh_pending get_pending(struct gh_vcpu *vcpu)
 
 static int deliver_end(struct gh_vcpu *vcpu)
 {
+	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->exit = vcpu->vm->end;
 	set_pending(vcpu, GH_PENDING_NOTHING);
-	vcpu->answer_on_way = false;
 	return 0;
 }
 
@@ -234,7 +234,12 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 	for (;;) {
 		int ret;
 
-		gh_vcpu_sit_out_pause(vcpu);
+		if (gh_kick_pending(vcpu) || atomic_load(&vcpu->vm->paused) != 0) {
+			gh_vcpu_sit_out_pause(vcpu);
+			/* It may have been the end's own nudge that was taken there, and there is no second one. */
+			if (gh_vm_has_ended(vcpu->vm))
+				return deliver_end(vcpu);
+		}
 		ret = enter(vcpu);
 		if (ret == 0)
 			return deliver(vcpu);
@@ -264,6 +269,7 @@ static int run_until_exit(struct gh_vcpu *vcpu)
 
 static int run(struct gh_vcpu *vcpu)
 {
+	enum gh_pending pending;
 	int ret;
 
 	GH_POINT(RUN_BEGUN);
@@ -273,13 +279,14 @@ static int run(struct gh_vcpu *vcpu)
 		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
 	if (gh_kick_take(vcpu))
 		return deliver_interruption(vcpu);
-	if (get_pending(vcpu) == GH_PENDING_LOAD || get_pending(vcpu) == GH_PENDING_BEING_ANSWERED)
+	pending = get_pending(vcpu);
+	if (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED)
 		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
 			       "The guest's load waits for its answer.");
 	ret = gh_kick_thread(vcpu);
 	if (ret < 0)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
-	if (get_pending(vcpu) == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
+	if (pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
 	set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
@@ -325,9 +332,13 @@ static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
 	return atomic_compare_exchange_strong(&vcpu->pending, &wanted, GH_PENDING_BEING_ANSWERED);
 }
 
-/* The vCPU's thread may wait for it (gh_vcpu_loop()). */
+/* The vCPU's thread may wait for it (gh_vcpu_loop()), unless it is this one. */
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
+	if (gh_kick_is_own(vcpu)) {
+		set_pending(vcpu, now);
+		return;
+	}
 	atomic_store(&vcpu->pending, now);
 	gh_kick_wake(vcpu);
 }
@@ -348,7 +359,7 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
 	GH_POINT(ANSWER_WRITTEN);
 	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
-	vcpu->answer_on_way = value != 0;
+	vcpu->answer_on_way = value != 0 && vcpu->vm->b.caps.answer_is_fragile;
 	GH_POINT(ANSWER_MARKED);
 	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;

@@ -61,11 +61,6 @@ static int make_alive(struct gh_vm *vm)
 	return 0;
 }
 
-bool gh_vm_is_forked(const struct gh_vm *vm)
-{
-	return *vm->alive == 0;
-}
-
 /* --- open and close ----------------------------------------------------------------------------------------------- */
 
 static int check_gic(const struct gh_vm_options *options)
@@ -203,7 +198,7 @@ void gh_vm_close(struct gh_vm *vm)
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_courier_stop(vm);
-	/* vCPUs before the VM (GenieZone: use after free otherwise), and both before the eventfds' last references. */
+	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
 	gh_irqfds_free(vm);
 	while (vm->vcpus != NULL) {
@@ -426,11 +421,6 @@ int gh_vm_start(struct gh_vm *vm)
 		gh_vm_log(vm, "%s: %s %s", vm->failure.step, vm->failure.cause, vm->failure.remedy);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
-}
-
-bool gh_vm_has_ended(struct gh_vm *vm)
-{
-	return atomic_load_explicit(&vm->end_state, memory_order_acquire) == GH_END_SET;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */

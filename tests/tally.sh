@@ -51,10 +51,13 @@ tally_attribute() {
 
 # tally_script NAME COMMAND...: a script that ends with the line of tally_end.
 tally_script() {
-	local name=$1 last
+	local name=$1 log last
 	shift
 	tally_begin=$SECONDS
-	last=$("$@" | tee /dev/stderr | tail -n 1) || true
+	log=$(mktemp)
+	"$@" 2>&1 | tee "$log" || true
+	last=$(tail -n 1 "$log")
+	rm -f "$log"
 	if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
 		tally_add "$name" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
 	else

@@ -91,6 +91,8 @@ GH_API int gh_ioevent_fd(const struct gh_ioevent *ioevent);
  * @asunsafe
  * @par Kernel requests
  * close(); GH_VM_REMOVE_FUNCTION and GH_VM_ADD_FUNCTION, GZVM_IOEVENTFD or KVM_IOEVENTFD with the deassign flag.
+ * @par After fork()
+ * Does nothing in the child: the object goes with gh_vm_close().
  * @since 0.1
  */
 GH_API void gh_ioevent_remove(struct gh_ioevent *ioevent);

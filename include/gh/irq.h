@@ -21,7 +21,8 @@ struct gh_irqfd_options {
 	size_t size; /**< Size of this structure in bytes. */
 	/**
 	 * Shared peripheral interrupt, counted from 0: 5 is INTID 37 and `<0 5 flags>` in a devicetree. On Gunyah it is the
-	 * label of the doorbell, whose node in the devicetree should name the same number in its `interrupts`.
+	 * label of the doorbell, any number but UINT32_MAX; a VMM that runs everywhere names the same number in the doorbell's
+	 * `interrupts`.
 	 */
 	uint32_t line;
 	uint32_t flags; /**< An or of #gh_irq_flag. */
@@ -108,6 +109,8 @@ GH_API int gh_irqfd_fd(const struct gh_irqfd *irqfd);
  * @asunsafe
  * @par Kernel requests
  * close(); GH_VM_REMOVE_FUNCTION, GZVM_IRQFD or KVM_IRQFD with the deassign flag.
+ * @par After fork()
+ * Does nothing in the child: the object goes with gh_vm_close().
  * @since 0.1
  */
 GH_API void gh_irqfd_remove(struct gh_irqfd *irqfd);

@@ -68,7 +68,9 @@ GH_API int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
  * @brief Run a whole VM: a thread for each vCPU, until the VM stops.
  *
  * The threads are named "vcpu0", "vcpu1", ... and block every signal but the kick signal. When one of them fails or leaves,
- * the others are made to leave, too. The call returns when all threads have been joined.
+ * the others are made to leave, too. The call returns when all threads have been joined. Unless the VM has stopped or
+ * gh_vm_quit() was called it may be called again, and the guest goes on; each vCPU may then be interrupted once without a
+ * kick.
  *
  * @param[in] vm      Started VM. No vCPUs may be created meanwhile.
  * @param[in] options What to do with exits and threads; not needed after the call.
@@ -76,7 +78,7 @@ GH_API int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
  * @return The cause of the VM's end (one of #gh_stop_cause), or a negative errno value:
  * @retval -EINVAL    As gh_vcpu_loop().
  * @retval -EBUSY     The VM has not been started.
- * @retval -EPERM     This is a forked child, or another thread runs one of the vCPUs.
+ * @retval -EPERM     This is a forked child, or another thread is in this call or runs one of the vCPUs.
  * @retval -ECANCELED The exit function left the loop, or gh_vm_quit() was called.
  * @retval -EAGAIN    The system has no room for another thread.
  * @retval -ENOMEM    Out of memory.
@@ -98,6 +100,7 @@ GH_API int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *options);
  * @param[in] vm VM.
  * @retval 0       Done; the loops return as soon as their vCPUs come out of the guest.
  * @retval -EINVAL @p vm is NULL.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -136,6 +139,7 @@ GH_API int gh_vm_pause(struct gh_vm *vm);
  * @retval 0       Done.
  * @retval -EINVAL @p vm is NULL.
  * @retval -EBUSY  The VM is not paused.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe

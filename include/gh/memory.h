@@ -67,7 +67,8 @@ GH_BEGIN_DECLS
  * @retval -ENOSPC The kernel has no slot left.
  * @retval -EFAULT The caller's mapping is not there, or cannot be used like that.
  * @retval -EOPNOTSUPP Lending, where there is none.
- * @retval -ENOMEM Out of memory, or more locked memory than the process may have (gh_vm_failure() says which).
+ * @retval -ENOMEM Out of memory, more locked memory than the process may have, or a region that is too large for one (Gunyah
+ *                 of android14-6.1: 2 GiB with pages of 4 KiB). gh_vm_failure() says which.
  * @retval -EBUSY  The VM has been started.
  * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of the kernel.

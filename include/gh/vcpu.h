@@ -27,7 +27,7 @@ GH_BEGIN_DECLS
  * @param[out] ret_vcpu Receives the vCPU; left untouched on failure.
  *
  * @retval 0       Done.
- * @retval -EINVAL An argument is NULL.
+ * @retval -EINVAL An argument is NULL; on a started Gunyah VM, the devicetree has no cpu node for it.
  * @retval -ERANGE The hypervisor has no vCPU of that number.
  * @retval -EEXIST The VM has a vCPU of that number.
  * @retval -EBUSY  The VM has been started and cannot take more; or somebody else in the process has a handler for the kick
@@ -66,9 +66,9 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * hypercall may be answered with gh_hypercall_complete(); left alone, it returns "not supported" (-1) to the guest.
  *
  * Being interrupted is an exit, not an error: gh_vcpu_kick(), or a signal that the thread does not block, gives
- * #GH_EXIT_INTERRUPTED. An exit that the kernel had ready at the same time is delivered first and the interruption by the
- * next call, so that neither is lost; -EINTR is never returned. An interruption does not touch a load that waits for its
- * answer, nor an answer that is on its way.
+ * #GH_EXIT_INTERRUPTED. An exit that the kernel had ready at the same time is delivered first; a kick then interrupts the
+ * next call, so that neither is lost, while of a signal only its handler has run. -EINTR is never returned. A kick does not
+ * touch a load that waits for its answer, nor an answer that is on its way.
  *
  * After the VM has stopped every vCPU gets #GH_EXIT_STOPPED, at once and for ever; vCPUs that are inside are woken for it.
  *
@@ -88,9 +88,10 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * A second thread gets -EPERM. Different vCPUs run at the same time. gh_vcpu_kick() and everything that belongs to the VM,
  * except gh_vm_close(), may be called meanwhile.
  * @asunsafe
- * A signal whose handler was installed with SA_RESTART can make the kernel lose an exit (hazard H2 of the Gunyah UAPI
- * document, section 3.4 of the GenieZone UAPI document): install handlers without it, or block their signals in vCPU
- * threads.
+ * Block the VMM's own signals in vCPU threads, as gh_vm_run() does, and kick instead. A handler that was installed with
+ * SA_RESTART, a stop (SIGSTOP), a debugger and io_uring on the thread make the kernels run again by themselves and lose an
+ * exit (hazard H2 of the Gunyah UAPI document, section 3.4 of the GenieZone UAPI document). On Gunyah any signal but a kick
+ * can destroy a load's answer that is on its way into the guest, which then reads 0 (hazard H1).
  * @par Kernel requests
  * GH_VCPU_RUN, GZVM_RUN or KVM_RUN; ppoll() between attempts.
  * @par After fork()
@@ -112,9 +113,11 @@ GH_API int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit);
  * @retval -EINVAL    @p vcpu is NULL.
  * @retval -EBUSY     No load waits for an answer: the last exit was something else, or has been answered.
  * @retval -ESHUTDOWN The VM has stopped since.
+ * @retval -EPERM     This is a forked child.
  *
  * @mtobject
- * Any thread, also another one than that which runs the vCPU, as long as no thread runs it meanwhile.
+ * Any thread, also another one than that which runs the vCPU, as long as no thread runs it meanwhile; gh_vcpu_loop() and
+ * gh_vm_run() wait for it when their handler has deferred the load.
  * @asunsafe
  * @par Kernel requests
  * None.
@@ -132,6 +135,7 @@ GH_API int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value);
  * @retval -EBUSY      The last exit was not an access, or has been answered.
  * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_MMIO_ABORT); a load still waits for its answer.
  * @retval -ESHUTDOWN  The VM has stopped since.
+ * @retval -EPERM      This is a forked child.
  * @return Otherwise the errno of the kernel.
  *
  * @mtobject
@@ -152,6 +156,7 @@ GH_API int gh_mmio_fail(struct gh_vcpu *vcpu);
  * @retval -EINVAL    An argument is NULL.
  * @retval -EBUSY     The last exit was not a hypercall, or has been answered.
  * @retval -ESHUTDOWN The VM has stopped since.
+ * @retval -EPERM     This is a forked child.
  *
  * @mtobject
  * @asunsafe
@@ -168,19 +173,21 @@ GH_API int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4]
  * kicks before it is delivered are one. When the current run ends with another exit, the interruption follows with the next
  * call.
  *
- * On Gunyah a kick that comes while the answer of a load is on its way into the guest does not interrupt the kernel, because
- * the kernel would lose the value (hazard H1): it is delivered after the guest's next exit. If the guest computes without
- * any exit after that load, that may take long.
+ * On Gunyah a kick that comes while the answer of a load is on its way into the guest does not interrupt the kernel at once,
+ * because the kernel would lose the value (hazard H1). A thread of the library's own watches the vCPU's thread and interrupts
+ * it when the answer has arrived: the guest sleeps, or has run for some time slices (well under a millisecond on a machine
+ * with time to spare).
  *
  * @param[in] vcpu vCPU, running or not.
  *
  * @retval 0       Done.
  * @retval -EINVAL @p vcpu is NULL.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @assafe
  * @par Kernel requests
- * tgkill().
+ * tgkill(), or write() to an eventfd of the library's own.
  * @since 0.1
  */
 GH_API int gh_vcpu_kick(struct gh_vcpu *vcpu);

@@ -55,7 +55,10 @@ struct gh_vm_options {
 	 * takes it from the devicetree instead.
 	 */
 	uint64_t gic_redistributors;
-	/** Called with a line of text for each failure and each repair of a kernel's behaviour; NULL: nothing is said. */
+	/**
+	 * Called with a line of text for a start that fails, and when the repair of a kernel's behaviour does; NULL: nothing is
+	 * said. Must not call the library.
+	 */
 	void (*log)(void *data, const char *line);
 	/** First argument of @c log. */
 	void *log_data;
@@ -232,6 +235,7 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @retval -EINVAL @p vm is NULL; or there is no memory, no vCPU, no vCPU with id 0; or the devicetree is missing, is
  *                 garbage or does not fit what was configured; or the kernel says so.
  * @retval -EBUSY  The VM has been started, or an earlier start failed half-way.
+ * @retval -EPERM  This is a forked child.
  * @retval -EOPNOTSUPP Registers that the hypervisor does not let anyone set.
  * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
  *

@@ -316,7 +316,7 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		struct step *step;
 		int ret;
 
-		if (*vcpu->kicked != 0)
+		if (__atomic_load_n(vcpu->kicked, __ATOMIC_ACQUIRE) != 0)
 			return -ECANCELED;
 		deliver_answer(vcpu);
 		step = take_step(vcpu->vm->fake, vcpu->id);

@@ -8,6 +8,7 @@
  */
 #include "geniezone.h"
 
+#include "../exit.h"
 #include "../points.h"
 
 #include <errno.h>
@@ -118,7 +119,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_vma_find(vm->sys, region->host, &vma);
 
 	if (ret == -EOPNOTSUPP)
-		return 0;
+		return populate(vm, region); /* it may be a private one */
 	if (ret < 0 && ret != -ENOENT)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */
@@ -320,13 +321,13 @@ static int geniezone_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 	return ret;
 }
 
-/* Byte order is the guest's, little-endian; the hypervisor looks at the first `width` bytes. */
+/* The hypervisor looks at the first `width` bytes. */
 static void geniezone_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		run->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(run->u.mmio.data, value);
 }
 
 static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_t results[4])

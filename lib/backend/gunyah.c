@@ -10,6 +10,7 @@
 
 #include "../exit.h"
 #include "../points.h"
+#include "../uapi/kvm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +45,9 @@ static int check_vendor(struct gh_sys *sys, int dev, struct gh_failure *failure)
 	if (vm >= 0)
 		(void)sys->close(sys, vm);
 	if (vm == -ENOTTY)
+		return -ENODEV;
+	/* KVM refuses what it does not know with EINVAL, too. */
+	if (vm < 0 && sys->ioctl(sys, dev, UAPI_KVM_GET_API_VERSION, 0) >= 0)
 		return -ENODEV;
 	return foreign_dialect(failure, "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)",
 			       "It gives a VMM neither memory nor exits; use a phone with kernel 6.1 or later.");
@@ -83,7 +87,7 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.dialect = lends ? "android14-6.1" : "as posted in v9 to v14",
 		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
 		.max_regions = 256,
-		.max_lines = 988,
+		.max_lines = UINT32_MAX, /* labels of doorbells, which are any number */
 		.gpa_bits = 40,
 		.gpa_align = 4096,
 		.read_only_memory = true,
@@ -122,6 +126,21 @@ static void gunyah_vm_destroy(struct gh_bvm *vm)
 	(void)vm->sys->close(vm->sys, vm->fd);
 }
 
+/*
+ * The kernel keeps a pointer for each page in one piece of its memory, which can have 1024 pages. More: ENOMEM, and a
+ * warning of the kernel (section 10.2).
+ */
+static int check_size(struct gh_bvm *vm, const struct gh_region *region)
+{
+	uint64_t largest = (uint64_t)vm->page_size * 1024 / sizeof(uint64_t) * vm->page_size;
+
+	if (region->length <= largest)
+		return 0;
+	return gh_fail(vm->failure, -ENOMEM, "map memory", NULL, "Use several regions of 64 to 256 MiB.",
+		       "The kernel cannot keep a list of all pages of a region that is larger than %llu MiB.",
+		       (unsigned long long)(largest >> 20));
+}
+
 static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
 {
 	struct rlimit limit = { 0 };
@@ -154,9 +173,11 @@ static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 		.size = region->length,
 		.host = (uintptr_t)region->host,
 	};
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
-				(uintptr_t)&arg);
+	int ret = check_size(vm, region);
 
+	if (ret < 0)
+		return ret;
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 	if (ret < 0)
 		return explain_map(vm, region, ret,
 				   lend ? REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")
@@ -362,7 +383,6 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 	volatile uint32_t *reason = &page->exit_reason;
-	struct uapi_gunyah_run copy;
 	int ret;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR. */
@@ -374,22 +394,21 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 		return -EPROTO;
 	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))
 		return ret;
-	memcpy(&copy, page, sizeof(copy));
-	ret = gh_gunyah_decode(&copy, exit);
+	ret = gh_gunyah_decode(page, exit);
 	return ret < 0 ? gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GH_VCPU_RUN", "0x4705"),
 				 "Report it to the kernel's authors; the vCPU cannot go on.",
 				 "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
-				 copy.exit_reason, (unsigned long long)copy.u.mmio.gpa, copy.u.mmio.width)
+				 page->exit_reason, (unsigned long long)page->u.mmio.gpa, page->u.mmio.width)
 		       : 0;
 }
 
-/* `data` alone: the kernel keeps its own copy of address and width (H4). Byte order is the guest's, little-endian. */
+/* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */
 static void gunyah_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		page->u.mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(page->u.mmio.data, value);
 	page->u.mmio.resume_action = 0;
 }
 

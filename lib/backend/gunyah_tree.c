@@ -211,12 +211,15 @@ static int read_bells(const struct reader *reader, struct gh_gunyah_tree *result
 
 		if (!is_string(reader->tree, node, "vdevice-type", "doorbell") || !read_label(reader->tree, node, &label))
 			continue;
-		if (gh_gunyah_tree_has_bell(result, label))
-			return REFUSE(reader, "Give each doorbell a label of its own.", "Two doorbells have the label %u.",
-				      label);
+		/* A label twice is nobody's harm: the resource manager takes it (section 10.3). */
 		result->labels[result->n_labels++] = label;
 	}
 	return 0;
+}
+
+static bool is_shm(const void *tree, int node)
+{
+	return is_string(tree, node, "vdevice-type", "shm") || is_string(tree, node, "vdevice-type", "shm-doorbell");
 }
 
 /* Does a vdevice place the region where it was asked for? */
@@ -227,7 +230,7 @@ static bool has_shm(const struct reader *reader, const struct gh_region *region)
 		uint32_t label;
 		uint64_t base;
 
-		if (memory < 0 || !is_string(reader->tree, node, "vdevice-type", "shm"))
+		if (memory < 0 || !is_shm(reader->tree, node))
 			continue;
 		if (!read_u32(reader->tree, memory, "label", &label) && !read_label(reader->tree, node, &label))
 			continue;

@@ -372,8 +372,8 @@ static void kvm_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t widt
 {
 	struct uapi_kvm_run *run = vcpu->run;
 
-	for (uint32_t i = 0; i < width; i++)
-		run->mmio.data[i] = (uint8_t)(value >> 8 * i);
+	(void)width;
+	gh_value_put(run->mmio.data, value);
 }
 
 const struct gh_backend gh_backend_kvm = {

@@ -4,14 +4,8 @@
  *
  * It calls the backend's vtable, not the public API: the core's kicks and the process-wide handler behind them belong to the
  * VMM above the simulated kernel. Always the real kernel's table and the real /dev/kvm, whatever GH_DEVICE says.
- *
- * Signals: run() comes with all of them blocked. KVM_SET_SIGNAL_MASK opens, for the time that the kernel runs the guest and
- * without a gap on either side, those that the VMM would receive and the engine's own; both end the run and stay pending,
- * because they are blocked again before any handler could run.
  */
-#include "sim.h"
-
-#include "../backend/kvm.h"
+#include "engine_kvm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,27 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Sent to a thread inside run() and taken back before run() returns; nobody ever handles it. */
-#define WAKE_SIGNAL (SIGRTMIN + 7)
-
-#define REGISTERS (SIM_REG_PSTATE + 1)
-
 /* The engine's way of ending a run is its signal. */
 static const uint32_t never;
-
-struct kvm_vcpu {
-	struct gh_bvcpu b;
-	struct kvm_vcpu *next;
-	uint64_t registers[REGISTERS]; /* set before the start */
-	bool is_set[REGISTERS];
-	sigset_t blocked; /* what the kernel was told */
-	bool has_blocked;
-	pthread_mutex_t lock; /* of the fields below */
-	pthread_t thread;     /* that is inside run() */
-	bool inside;
-	bool woken;     /* by wake(), and not yet reported */
-	bool signalled; /* a wake signal is on its way to the thread, or there */
-};
 
 struct kvm_vm {
 	struct gh_bvm b;
@@ -193,7 +168,7 @@ static int kvm_set_register(void *data, enum sim_register reg, uint64_t value)
 {
 	struct kvm_vcpu *vcpu = data;
 
-	if ((unsigned int)reg >= REGISTERS)
+	if ((unsigned int)reg >= KVM_ENGINE_REGISTERS)
 		return -EINVAL;
 	if (vcpu->b.fd >= 0)
 		return put_register(vcpu, reg, value);
@@ -208,7 +183,7 @@ static int make_vcpu(struct kvm_vcpu *vcpu)
 {
 	int ret = gh_backend_kvm.vcpu_create(&vcpu->b);
 
-	for (uint32_t reg = 0; ret == 0 && reg < REGISTERS; reg++)
+	for (uint32_t reg = 0; ret == 0 && reg < KVM_ENGINE_REGISTERS; reg++)
 		if (vcpu->is_set[reg])
 			ret = put_register(vcpu, reg, vcpu->registers[reg]);
 	return ret;
@@ -293,194 +268,6 @@ static int kvm_pulse(void *data, uint32_t spi)
 	return ret;
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------- */
-
-/* Costs a system call only when the VMM's mask is another one than last time. */
-static int open_signals(struct kvm_vcpu *vcpu, const sigset_t *unblocked)
-{
-	sigset_t blocked;
-	int ret;
-
-	/* The C library touches only as many bytes of a set as the kernel has. */
-	memset(&blocked, 0, sizeof(blocked));
-	(void)sigfillset(&blocked);
-	for (int signal = 1; signal <= SIGRTMAX; signal++)
-		if (signal == WAKE_SIGNAL || sigismember(unblocked, signal) == 1)
-			(void)sigdelset(&blocked, signal);
-	if (vcpu->has_blocked && memcmp(&vcpu->blocked, &blocked, sizeof(blocked)) == 0)
-		return 0;
-	ret = gh_kvm_set_signal_mask(&vcpu->b, &blocked);
-	vcpu->blocked = blocked;
-	vcpu->has_blocked = ret == 0;
-	return ret;
-}
-
-/* From here on wake() sends a signal; before, it only leaves word. */
-static void enter(struct kvm_vcpu *vcpu)
-{
-	(void)pthread_mutex_lock(&vcpu->lock);
-	vcpu->thread = pthread_self();
-	vcpu->inside = true;
-	(void)pthread_mutex_unlock(&vcpu->lock);
-}
-
-static bool take_wake(struct kvm_vcpu *vcpu)
-{
-	bool woken;
-
-	(void)pthread_mutex_lock(&vcpu->lock);
-	woken = vcpu->woken;
-	vcpu->woken = false;
-	(void)pthread_mutex_unlock(&vcpu->lock);
-	return woken;
-}
-
-/* No wake signal is left behind for the VMM. */
-static void leave(struct kvm_vcpu *vcpu)
-{
-	const struct timespec now = { 0, 0 };
-	bool signalled;
-	sigset_t set;
-
-	(void)pthread_mutex_lock(&vcpu->lock);
-	vcpu->inside = false;
-	signalled = vcpu->signalled;
-	vcpu->signalled = false;
-	(void)pthread_mutex_unlock(&vcpu->lock);
-	if (!signalled)
-		return;
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, WAKE_SIGNAL);
-	while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
-		;
-}
-
-static void kvm_wake(void *data)
-{
-	struct kvm_vcpu *vcpu = data;
-
-	(void)pthread_mutex_lock(&vcpu->lock);
-	vcpu->woken = true;
-	if (vcpu->inside && !vcpu->signalled) {
-		vcpu->signalled = true;
-		(void)pthread_kill(vcpu->thread, WAKE_SIGNAL);
-	}
-	(void)pthread_mutex_unlock(&vcpu->lock);
-}
-
-static void report_stop(struct kvm_vcpu *vcpu, const struct gh_exit *exit, struct sim_event *event)
-{
-	const struct uapi_kvm_system_event *raw = &((const struct uapi_kvm_run *)vcpu->b.run)->system_event;
-
-	switch (exit->stop.cause) {
-	case GH_STOP_POWER_OFF:
-		event->kind = SIM_EVENT_OFF;
-		break;
-	case GH_STOP_RESET:
-		event->kind = SIM_EVENT_RESET;
-		if (raw->count == 0 || (raw->data[0] & UAPI_KVM_EVENT_RESET2) == 0)
-			break;
-		event->kind = SIM_EVENT_RESET2;
-		/* KVM keeps the arguments to itself, and leaves them where the guest has put them. */
-		(void)gh_kvm_get_register(&vcpu->b, UAPI_KVM_REG_X(1), &event->args[0]);
-		(void)gh_kvm_get_register(&vcpu->b, UAPI_KVM_REG_X(2), &event->args[1]);
-		break;
-	default:
-		event->kind = SIM_EVENT_CRASH;
-		break;
-	}
-}
-
-static void report(struct kvm_vcpu *vcpu, const struct gh_exit *exit, struct sim_event *event)
-{
-	memset(event, 0, sizeof(*event));
-	switch (exit->kind) {
-	case GH_EXIT_MMIO:
-		event->kind = SIM_EVENT_MMIO;
-		event->is_write = exit->mmio.is_store != 0;
-		event->width = exit->mmio.width;
-		event->gpa = exit->mmio.gpa;
-		for (unsigned int i = 0; i < 8; i++)
-			event->data[i] = (uint8_t)(exit->mmio.value >> 8 * i);
-		break;
-	case GH_EXIT_STOPPED:
-		report_stop(vcpu, exit, event);
-		break;
-	default:
-		event->kind = SIM_EVENT_CRASH;
-		break;
-	}
-}
-
-/* Until the guest does something, or somebody wants the thread. */
-static int run_guest(struct kvm_vcpu *vcpu, const sigset_t *unblocked, struct sim_event *ret_event)
-{
-	const struct sim_signals signals = { .unblocked = *unblocked };
-	struct gh_exit exit;
-
-	for (;;) {
-		int ret;
-
-		if (take_wake(vcpu)) {
-			*ret_event = (struct sim_event){ .kind = SIM_EVENT_INTERRUPTED };
-			return 0;
-		}
-		ret = gh_backend_kvm.vcpu_run(&vcpu->b, &exit);
-		if (ret == 0) {
-			report(vcpu, &exit, ret_event);
-			return 0;
-		}
-		if (ret != -EINTR && ret != -EAGAIN)
-			return ret;
-		/* A signal that is ignored, or that another thread has taken meanwhile, ends a run for nothing. */
-		if (sim_signals_pending(&signals)) {
-			*ret_event = (struct sim_event){ .kind = SIM_EVENT_INTERRUPTED };
-			return 0;
-		}
-	}
-}
-
-static int kvm_run(void *data, const sigset_t *unblocked, struct sim_event *ret_event)
-{
-	struct kvm_vcpu *vcpu = data;
-	int ret;
-
-	if (vcpu->b.fd < 0)
-		return -EINVAL;
-	ret = open_signals(vcpu, unblocked);
-	if (ret < 0)
-		return ret;
-	enter(vcpu);
-	ret = run_guest(vcpu, unblocked, ret_event);
-	leave(vcpu);
-	return ret;
-}
-
-static void kvm_answer(void *data, const uint8_t bytes[8], uint32_t width)
-{
-	struct kvm_vcpu *vcpu = data;
-	uint64_t value = 0;
-
-	for (unsigned int i = 0; i < 8; i++)
-		value |= (uint64_t)bytes[i] << 8 * i;
-	gh_backend_kvm.vcpu_answer(&vcpu->b, value, width < 8 ? width : 8);
-}
-
-static void kvm_answer_hypercall(void *data, const uint64_t results[4])
-{
-	struct kvm_vcpu *vcpu = data;
-
-	for (uint32_t i = 0; i < 4; i++)
-		(void)gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_X(i), results[i]);
-}
-
-static void kvm_abort(void *data)
-{
-	struct kvm_vcpu *vcpu = data;
-
-	(void)gh_backend_kvm.vcpu_abort(&vcpu->b);
-}
-
 const struct sim_engine sim_engine_kvm = {
 	.name = "kvm",
 	.vm_new = kvm_vm_new,
@@ -492,9 +279,9 @@ const struct sim_engine sim_engine_kvm = {
 	.start = kvm_start,
 	.irq = kvm_irq,
 	.pulse = kvm_pulse,
-	.run = kvm_run,
-	.answer = kvm_answer,
-	.answer_hypercall = kvm_answer_hypercall,
-	.abort = kvm_abort,
-	.wake = kvm_wake,
+	.run = kvm_engine_run,
+	.answer = kvm_engine_answer,
+	.answer_hypercall = kvm_engine_answer_hypercall,
+	.abort = kvm_engine_abort,
+	.wake = kvm_engine_wake,
 };

@@ -9,10 +9,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* Descriptors that are found without the lock. */
+#define NUMBERS 4096u
 
 /* `fd` is of a descriptor, `start` and `end` of a mapping. */
 struct entry {
@@ -30,6 +34,7 @@ struct table {
 
 struct sim_files {
 	pthread_mutex_t lock;
+	_Atomic uint64_t numbers[NUMBERS / 64]; /* which descriptors may be ours: for those who cannot take the lock */
 	struct table descriptors;
 	struct table mappings;
 	unsigned int files;
@@ -86,6 +91,30 @@ static void table_remove(struct table *table, size_t index)
 	table->entries[index] = table->entries[--table->count];
 }
 
+/*
+ * False: the descriptor is none of ours, by a look without the lock. A kick writes to an eventfd, and comes from signal
+ * handlers, which may have interrupted this thread under the lock.
+ */
+static bool may_be_ours(struct sim_files *files, int fd)
+{
+	unsigned int number = (unsigned int)fd;
+
+	return number >= NUMBERS || (atomic_load(&files->numbers[number / 64]) >> number % 64 & 1) != 0;
+}
+
+static void note_number(struct sim_files *files, int fd, bool ours)
+{
+	unsigned int number = (unsigned int)fd;
+	uint64_t bit = UINT64_C(1) << number % 64;
+
+	if (number >= NUMBERS)
+		return;
+	if (ours)
+		(void)atomic_fetch_or(&files->numbers[number / 64], bit);
+	else
+		(void)atomic_fetch_and(&files->numbers[number / 64], ~bit);
+}
+
 /* The entry of a descriptor, or NULL if it is none of ours. Under the lock. */
 static struct entry *find_descriptor(struct sim_files *files, int fd)
 {
@@ -106,6 +135,7 @@ static void add_descriptor(struct sim_files *files, struct sim_file *file, int f
 		*old = entry;
 	else
 		files->descriptors.entries[files->descriptors.count++] = entry;
+	note_number(files, fd, true);
 	file->references++;
 }
 
@@ -253,6 +283,7 @@ static int files_close(struct gh_sys *sys, int fd)
 	if (entry != NULL) {
 		file = entry->file;
 		table_remove(&files->descriptors, (size_t)(entry - files->descriptors.entries));
+		note_number(files, fd, false);
 	}
 	pthread_mutex_unlock(&files->lock);
 	ret = kernel->close(kernel, fd);
@@ -315,7 +346,7 @@ static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 {
 	struct gh_sys *kernel = gh_sys_kernel();
 	struct sim_files *files = files_of(sys);
-	struct sim_file *file = file_get(files, fd);
+	struct sim_file *file = may_be_ours(files, fd) ? file_get(files, fd) : NULL;
 
 	if (file == NULL)
 		return kernel->read(kernel, fd, buffer, length);
@@ -327,7 +358,7 @@ static ssize_t files_write(struct gh_sys *sys, int fd, const void *buffer, size_
 {
 	struct gh_sys *kernel = gh_sys_kernel();
 	struct sim_files *files = files_of(sys);
-	struct sim_file *file = file_get(files, fd);
+	struct sim_file *file = may_be_ours(files, fd) ? file_get(files, fd) : NULL;
 
 	if (file == NULL)
 		return kernel->write(kernel, fd, buffer, length);

@@ -142,25 +142,35 @@ struct uapi_gunyah_run {
 #define UAPI_GUNYAH_VENDOR_CREATE_VM UAPI_IO(0xb2, 0x1)
 
 static_assert(sizeof(struct uapi_gunyah_region) == 32, "region");
+static_assert(offsetof(struct uapi_gunyah_region, label) == 0, "region.label");
 static_assert(offsetof(struct uapi_gunyah_region, flags) == 4, "region.flags");
 static_assert(offsetof(struct uapi_gunyah_region, gpa) == 8, "region.gpa");
 static_assert(offsetof(struct uapi_gunyah_region, size) == 16, "region.size");
 static_assert(offsetof(struct uapi_gunyah_region, host) == 24, "region.host");
 static_assert(sizeof(struct uapi_gunyah_range) == 16, "range");
+static_assert(offsetof(struct uapi_gunyah_range, gpa) == 0, "range.gpa");
 static_assert(offsetof(struct uapi_gunyah_range, size) == 8, "range.size");
 static_assert(sizeof(struct uapi_gunyah_fn) == 16, "fn");
+static_assert(offsetof(struct uapi_gunyah_fn, type) == 0, "fn.type");
 static_assert(offsetof(struct uapi_gunyah_fn, arg_size) == 4, "fn.arg_size");
 static_assert(offsetof(struct uapi_gunyah_fn, arg) == 8, "fn.arg");
 static_assert(sizeof(struct uapi_gunyah_fn_vcpu) == 4, "fn_vcpu");
+static_assert(offsetof(struct uapi_gunyah_fn_vcpu, id) == 0, "fn_vcpu.id");
 static_assert(sizeof(struct uapi_gunyah_fn_irqfd) == 16, "fn_irqfd");
+static_assert(offsetof(struct uapi_gunyah_fn_irqfd, fd) == 0, "fn_irqfd.fd");
 static_assert(offsetof(struct uapi_gunyah_fn_irqfd, label) == 4, "fn_irqfd.label");
 static_assert(offsetof(struct uapi_gunyah_fn_irqfd, flags) == 8, "fn_irqfd.flags");
+static_assert(offsetof(struct uapi_gunyah_fn_irqfd, padding) == 12, "fn_irqfd.padding");
 static_assert(sizeof(struct uapi_gunyah_fn_ioeventfd) == 32, "fn_ioeventfd");
+static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, datamatch) == 0, "fn_ioeventfd.datamatch");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, gpa) == 8, "fn_ioeventfd.gpa");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, width) == 16, "fn_ioeventfd.width");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, fd) == 20, "fn_ioeventfd.fd");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, flags) == 24, "fn_ioeventfd.flags");
+static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, padding) == 28, "fn_ioeventfd.padding");
 static_assert(sizeof(struct uapi_gunyah_run) == 40, "run");
+static_assert(offsetof(struct uapi_gunyah_run, immediate_exit) == 0, "run.immediate_exit");
+static_assert(offsetof(struct uapi_gunyah_run, padding) == 1, "run.padding");
 static_assert(offsetof(struct uapi_gunyah_run, exit_reason) == 8, "run.exit_reason");
 static_assert(offsetof(struct uapi_gunyah_run, u.mmio.gpa) == 16, "run.mmio.gpa");
 static_assert(offsetof(struct uapi_gunyah_run, u.mmio.data) == 24, "run.mmio.data");
@@ -169,10 +179,12 @@ static_assert(offsetof(struct uapi_gunyah_run, u.mmio.is_write) == 36, "run.mmio
 static_assert(offsetof(struct uapi_gunyah_run, u.mmio.resume_action) == 37, "run.mmio.resume_action");
 static_assert(offsetof(struct uapi_gunyah_run, u.status.status) == 16, "run.status.status");
 static_assert(offsetof(struct uapi_gunyah_run, u.status.type) == 20, "run.status.type");
+static_assert(offsetof(struct uapi_gunyah_run, u.status.padding) == 22, "run.status.padding");
 static_assert(offsetof(struct uapi_gunyah_run, u.status.reason_size) == 24, "run.status.reason_size");
 static_assert(offsetof(struct uapi_gunyah_run, u.status.reason) == 28, "run.status.reason");
 static_assert(offsetof(struct uapi_gunyah_run, u.page_fault.gpa) == 16, "run.page_fault.gpa");
 static_assert(offsetof(struct uapi_gunyah_run, u.page_fault.attempt) == 24, "run.page_fault.attempt");
+static_assert(offsetof(struct uapi_gunyah_run, u.page_fault.resume_action) == 28, "run.page_fault.resume_action");
 static_assert(UAPI_GUNYAH_CREATE_VM == 0x00004700u, "CREATE_VM");
 static_assert(UAPI_GUNYAH_SET_USER_MEM == 0x40204701u, "SET_USER_MEM");
 static_assert(UAPI_GUNYAH_SET_DTB == 0x40104702u, "SET_DTB");

@@ -194,13 +194,16 @@ struct uapi_gzvm_run {
 #define UAPI_GZVM_SET_ONE_REG UAPI_IOW(0x92, 0xac, struct uapi_gzvm_one_reg)
 
 static_assert(sizeof(struct uapi_gzvm_region) == 32, "region");
+static_assert(offsetof(struct uapi_gzvm_region, slot) == 0, "region.slot");
 static_assert(offsetof(struct uapi_gzvm_region, flags) == 4, "region.flags");
 static_assert(offsetof(struct uapi_gzvm_region, gpa) == 8, "region.gpa");
 static_assert(offsetof(struct uapi_gzvm_region, size) == 16, "region.size");
 static_assert(offsetof(struct uapi_gzvm_region, host) == 24, "region.host");
 static_assert(sizeof(struct uapi_gzvm_irq_level) == 8, "irq_level");
+static_assert(offsetof(struct uapi_gzvm_irq_level, irq) == 0, "irq_level.irq");
 static_assert(offsetof(struct uapi_gzvm_irq_level, level) == 4, "irq_level.level");
 static_assert(sizeof(struct uapi_gzvm_create_device) == 48, "create_device");
+static_assert(offsetof(struct uapi_gzvm_create_device, type) == 0, "create_device.type");
 static_assert(offsetof(struct uapi_gzvm_create_device, id) == 4, "create_device.id");
 static_assert(offsetof(struct uapi_gzvm_create_device, flags) == 8, "create_device.flags");
 static_assert(offsetof(struct uapi_gzvm_create_device, gpa) == 16, "create_device.gpa");
@@ -208,22 +211,29 @@ static_assert(offsetof(struct uapi_gzvm_create_device, size) == 24, "create_devi
 static_assert(offsetof(struct uapi_gzvm_create_device, attr) == 32, "create_device.attr");
 static_assert(offsetof(struct uapi_gzvm_create_device, attr_size) == 40, "create_device.attr_size");
 static_assert(sizeof(struct uapi_gzvm_enable_cap) == 48, "enable_cap");
+static_assert(offsetof(struct uapi_gzvm_enable_cap, cap) == 0, "enable_cap.cap");
 static_assert(offsetof(struct uapi_gzvm_enable_cap, args) == 8, "enable_cap.args");
 static_assert(sizeof(struct uapi_gzvm_one_reg) == 16, "one_reg");
+static_assert(offsetof(struct uapi_gzvm_one_reg, id) == 0, "one_reg.id");
 static_assert(offsetof(struct uapi_gzvm_one_reg, host) == 8, "one_reg.host");
 static_assert(sizeof(struct uapi_gzvm_irqfd) == 32, "irqfd");
+static_assert(offsetof(struct uapi_gzvm_irqfd, fd) == 0, "irqfd.fd");
 static_assert(offsetof(struct uapi_gzvm_irqfd, gsi) == 4, "irqfd.gsi");
 static_assert(offsetof(struct uapi_gzvm_irqfd, flags) == 8, "irqfd.flags");
 static_assert(offsetof(struct uapi_gzvm_irqfd, resample_fd) == 12, "irqfd.resample_fd");
 static_assert(offsetof(struct uapi_gzvm_irqfd, padding) == 16, "irqfd.padding");
 static_assert(sizeof(struct uapi_gzvm_ioeventfd) == 64, "ioeventfd");
+static_assert(offsetof(struct uapi_gzvm_ioeventfd, datamatch) == 0, "ioeventfd.datamatch");
 static_assert(offsetof(struct uapi_gzvm_ioeventfd, gpa) == 8, "ioeventfd.gpa");
 static_assert(offsetof(struct uapi_gzvm_ioeventfd, width) == 16, "ioeventfd.width");
 static_assert(offsetof(struct uapi_gzvm_ioeventfd, fd) == 20, "ioeventfd.fd");
 static_assert(offsetof(struct uapi_gzvm_ioeventfd, flags) == 24, "ioeventfd.flags");
 static_assert(offsetof(struct uapi_gzvm_ioeventfd, padding) == 28, "ioeventfd.padding");
 static_assert(sizeof(struct uapi_gzvm_range) == 16, "range");
+static_assert(offsetof(struct uapi_gzvm_range, gpa) == 0, "range.gpa");
+static_assert(offsetof(struct uapi_gzvm_range, size) == 8, "range.size");
 static_assert(sizeof(struct uapi_gzvm_run) == 264, "run");
+static_assert(offsetof(struct uapi_gzvm_run, exit_reason) == 0, "run.exit_reason");
 static_assert(offsetof(struct uapi_gzvm_run, immediate_exit) == 4, "run.immediate_exit");
 static_assert(offsetof(struct uapi_gzvm_run, padding) == 5, "run.padding");
 static_assert(offsetof(struct uapi_gzvm_run, u.mmio.gpa) == 8, "run.mmio.gpa");
@@ -231,11 +241,14 @@ static_assert(offsetof(struct uapi_gzvm_run, u.mmio.data) == 16, "run.mmio.data"
 static_assert(offsetof(struct uapi_gzvm_run, u.mmio.width) == 24, "run.mmio.width");
 static_assert(offsetof(struct uapi_gzvm_run, u.mmio.reg) == 32, "run.mmio.reg");
 static_assert(offsetof(struct uapi_gzvm_run, u.mmio.is_write) == 36, "run.mmio.is_write");
+static_assert(offsetof(struct uapi_gzvm_run, u.fail_entry.reason) == 8, "run.fail_entry.reason");
 static_assert(offsetof(struct uapi_gzvm_run, u.fail_entry.cpu) == 16, "run.fail_entry.cpu");
+static_assert(offsetof(struct uapi_gzvm_run, u.exception.exception) == 8, "run.exception.exception");
 static_assert(offsetof(struct uapi_gzvm_run, u.exception.error_code) == 12, "run.exception.error_code");
 static_assert(offsetof(struct uapi_gzvm_run, u.exception.fault_gpa) == 16, "run.exception.fault_gpa");
 static_assert(offsetof(struct uapi_gzvm_run, u.exception.reserved) == 24, "run.exception.reserved");
 static_assert(offsetof(struct uapi_gzvm_run, u.hypercall.args) == 8, "run.hypercall.args");
+static_assert(offsetof(struct uapi_gzvm_run, u.event.type) == 8, "run.event.type");
 static_assert(offsetof(struct uapi_gzvm_run, u.event.count) == 12, "run.event.count");
 static_assert(offsetof(struct uapi_gzvm_run, u.event.data) == 16, "run.event.data");
 static_assert(UAPI_GZVM_GET_API_VERSION == 0x00009200u, "GET_API_VERSION");
@@ -253,6 +266,8 @@ static_assert(UAPI_GZVM_SET_ONE_REG == 0x401092acu, "SET_ONE_REG");
 static_assert(UAPI_GZVM_CREATE_DEVICE == 0xc03092e0u, "CREATE_DEVICE");
 static_assert(UAPI_GZVM_SET_DTB == 0x401092ffu, "SET_DTB");
 static_assert(UAPI_GZVM_REG_PC == 0x6030000000100040ull, "register PC");
+static_assert(UAPI_GZVM_REG_X(30) == 0x603000000010003cull, "register x30");
+static_assert(UAPI_GZVM_REG_SP == 0x603000000010003eull, "register SP");
 static_assert(UAPI_GZVM_REG_PSTATE == 0x6030000000100042ull, "register PSTATE");
 
 #endif

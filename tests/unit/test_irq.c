@@ -229,9 +229,10 @@ START_TEST(test_gunyah_without_doorbell)
 	struct gh_vm *real = open_sim(sim);
 	struct gh_irqfd *irqfd = NULL;
 
-	ck_assert_int_eq(add(real, 988, 0, -1, &irqfd), -ERANGE);
+	ck_assert_int_eq(add(real, UINT32_MAX, 0, -1, &irqfd), -ERANGE);
 	(void)start_standard(real);
 	ck_assert_int_eq(add(real, 7, 0, -1, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(real, UINT32_MAX - 1, 0, -1, &irqfd), -EINVAL);
 	ck_assert_int_eq(add(real, 5, GH_IRQ_LEVEL, -1, &irqfd), 0);
 	ck_assert_int_eq(add(real, 5, 0, -1, &irqfd), -EEXIST);
 	gh_vm_close(real);

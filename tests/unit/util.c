@@ -194,6 +194,39 @@ void end_sim(struct gh_sim *sim)
 	gh_sim_free(sim);
 }
 
+static void *runner_main(void *data)
+{
+	struct runner *runner = data;
+	const struct gh_exit *exit = NULL;
+
+	runner->ret = gh_vcpu_run(runner->vcpu, &exit);
+	if (runner->ret == 0) {
+		runner->kind = exit->kind;
+		runner->value = exit->kind == GH_EXIT_MMIO ? exit->mmio.value : 0;
+		runner->cause = exit->kind == GH_EXIT_STOPPED ? exit->stop.cause : 0;
+	}
+	atomic_store(&runner->done, true);
+	return NULL;
+}
+
+void runner_begin(struct runner *runner, struct gh_vcpu *vcpu)
+{
+	*runner = (struct runner){ .vcpu = vcpu, .kind = UINT32_MAX };
+	ck_assert_int_eq(pthread_create(&runner->thread, NULL, runner_main, runner), 0);
+}
+
+void runner_end(struct runner *runner)
+{
+	(void)pthread_join(runner->thread, NULL);
+}
+
+bool runner_returns(struct runner *runner)
+{
+	for (int i = 0; i < 5000 && !atomic_load(&runner->done); i++)
+		pause_ms(1);
+	return atomic_load(&runner->done);
+}
+
 uint64_t take_count(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };

@@ -8,6 +8,8 @@
 #include <check.h>
 #include <gh/gh.h>
 #include <gh/sim.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,6 +54,21 @@ struct gh_vcpu *start_standard(struct gh_vm *vm);
 const struct gh_exit *run_once(struct gh_vcpu *vcpu);
 /* Nothing would have broken, and everything was closed; frees the machine. */
 void end_sim(struct gh_sim *sim);
+
+/* A thread that makes one run of a vCPU. */
+struct runner {
+	pthread_t thread;
+	struct gh_vcpu *vcpu;
+	int ret;
+	uint32_t kind;
+	uint64_t value; /* of an access */
+	uint32_t cause; /* of an end */
+	atomic_bool done;
+};
+void runner_begin(struct runner *runner, struct gh_vcpu *vcpu);
+/* False after five seconds. */
+bool runner_returns(struct runner *runner);
+void runner_end(struct runner *runner);
 
 /* Takes what an eventfd has counted; 0 without waiting if that is nothing. */
 uint64_t take_count(int fd);

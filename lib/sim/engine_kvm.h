@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the two files of the `kvm` engine share: a vCPU, and its part of the engine. */
+#ifndef GH_SIM_ENGINE_KVM_H
+#define GH_SIM_ENGINE_KVM_H
+
+#include "../backend/kvm.h"
+#include "engine.h"
+
+#include <pthread.h>
+
+#define KVM_ENGINE_REGISTERS (SIM_REG_PSTATE + 1)
+
+struct kvm_vcpu {
+	struct gh_bvcpu b;
+	struct kvm_vcpu *next;
+	uint64_t registers[KVM_ENGINE_REGISTERS]; /* set before the start */
+	bool is_set[KVM_ENGINE_REGISTERS];
+	sigset_t blocked; /* what the kernel was told */
+	bool has_blocked;
+	pthread_mutex_t lock; /* of the fields below */
+	pthread_t thread;     /* that is inside run() */
+	bool inside;
+	bool woken;     /* by wake(), and not yet reported */
+	bool signalled; /* a wake signal is on its way to the thread, or there */
+};
+
+/* engine_kvm_run.c: entries of struct sim_engine. */
+int kvm_engine_run(void *vcpu, const sigset_t *unblocked, struct sim_event *ret_event);
+void kvm_engine_wake(void *vcpu);
+void kvm_engine_answer(void *vcpu, const uint8_t data[8], uint32_t width);
+void kvm_engine_answer_hypercall(void *vcpu, const uint64_t results[4]);
+void kvm_engine_abort(void *vcpu);
+
+#endif

@@ -7,7 +7,7 @@
  * 10.1 of the Gunyah UAPI document). A thread that merely computes there would look like a guest that runs, and one that
  * sleeps there like a guest that sleeps; a kernel does neither. So the delay there is a *stall*: the vCPU's thread
  * computes, its CPU clock advances, and the courier gets no further than its next point until it is over. At most `stalls`
- * of them hit one system call: the library promises to tell two from a guest that runs, not three (courier.c).
+ * of them hit one system call; every one makes the courier count a slice in which nothing has happened (courier.c).
  */
 #include "stress.h"
 

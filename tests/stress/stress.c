@@ -30,8 +30,7 @@ static const char usage_text[] =
 	"                  all        one after the other\n"
 	"  --seed N        of everything random (1)\n"
 	"  --bound MS      a kick without effect for so long is lost (10000; 300 with --naive)\n"
-	"  --stalls N      on Gunyah, stalls of the CPU in one system call before the guest is entered (2); from 3 on the\n"
-	"                  courier of kicks may be deceived\n"
+	"  --stalls N      on Gunyah, most stalls of the CPU in one system call before the guest is entered (3)\n"
 	"  --no-delays     no injected delays\n"
 	"  --json          print one JSON object instead of text\n"
 	"  --help          print this text\n"
@@ -277,7 +276,7 @@ static int run_all(struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .stress = { .delays = true, .stalls = 2 }, .seed = 1 };
+	struct arguments arguments = { .stress = { .delays = true, .stalls = 3 }, .seed = 1 };
 	int option;
 
 	(void)read_device(&arguments.stress, "sim:gunyah/android14-6.1");

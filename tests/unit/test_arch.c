@@ -67,12 +67,13 @@ static __attribute__((noinline)) long ask(volatile int *ret_value)
 START_TEST(test_results)
 {
 	volatile int value = 0;
+	struct winsize size;
 	int namespace;
 
 	ck_assert_int_eq(ask(&value), 0);
 	ck_assert_int_eq(value, BYTES);
 	ck_assert_int_eq(gh_arch_enter(-1, FIONREAD, (uintptr_t)&value, &flag), -EBADF);
-	ck_assert_int_eq(gh_arch_enter(pipe_fds[0], TYPE_OF_NAMESPACE, 0, &flag), -ENOTTY);
+	ck_assert_int_eq(gh_arch_enter(pipe_fds[0], TIOCGWINSZ, (uintptr_t)&size, &flag), -ENOTTY);
 	/* A request with a result of its own. */
 	namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (namespace >= 0 && ioctl(namespace, TYPE_OF_NAMESPACE) > 0)

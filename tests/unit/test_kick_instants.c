@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +251,25 @@ static int be_a_child(struct gh_vcpu *vcpu)
 	return requests == 0 ? 0 : 4;
 }
 
+/* The library notices a fork by such a page, and an emulator of user programs may forget to empty it. */
+static bool fork_empties_pages(void)
+{
+	unsigned char *page = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status = -1;
+	pid_t child;
+
+	ck_assert_ptr_ne(page, MAP_FAILED);
+	ck_assert_int_eq(madvise(page, 65536, MADV_WIPEONFORK), 0);
+	*page = 1;
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		_exit(*page);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	(void)munmap(page, 65536);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 /* The descriptors are the parent's, too: a request of the child's would take lines and vCPUs from the parent. */
 START_TEST(test_forked_child)
 {
@@ -257,6 +278,10 @@ START_TEST(test_forked_child)
 	int status = -1;
 	pid_t child;
 
+	if (!fork_empties_pages()) {
+		(void)fprintf(stderr, "SKIPPED: forked children (MADV_WIPEONFORK does nothing here)\n");
+		return;
+	}
 	begin((enum world_device)_i, "store 0x2000 4 1; store 0x1000 4 5; off", 1);
 	bell.gpa = 0x2000;
 	bell.width = 4;

@@ -305,11 +305,46 @@ static unsigned long long own_blocked_signals(void)
 	return blocked;
 }
 
-/* Name and signals, as the kernel has them. 32 and 33 (34 on musl) are the C library's own, the last one is
- * valgrind's. -1000 - signal: not so. */
+/* The C library's word for it: an emulator keeps some of the kernel's signals to itself. */
+static unsigned long long own_blocked_signals_as_asked(void)
+{
+	unsigned long long blocked = 0;
+	sigset_t set;
+
+	(void)pthread_sigmask(SIG_BLOCK, NULL, &set);
+	for (int signal = 1; signal <= SIGRTMAX; signal++)
+		if (sigismember(&set, signal) == 1)
+			blocked |= 1ull << (signal - 1);
+	return blocked;
+}
+
+static bool kernel_tells;
+
+/* Are blocked signals blocked in the kernel, each under its number? */
+static bool does_kernel_tell(void)
+{
+	static const int some[] = { SIGBUS, SIGUSR1, 0 };
+	bool tells = true;
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		int signal = some[i] != 0 ? some[i] : SIGRTMIN + GH_KICK_SIGNAL_DEFAULT;
+		sigset_t set;
+		sigset_t old;
+
+		(void)sigemptyset(&set);
+		(void)sigaddset(&set, signal);
+		(void)pthread_sigmask(SIG_SETMASK, &set, &old);
+		tells = tells && own_blocked_signals() == 1ull << (signal - 1);
+		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	return tells;
+}
+
+/* Name and signals, as the kernel has them. 32 and 33 (34 on musl) are the C library's own, the last two are
+ * valgrind's and QEMU's. -1000 - signal: not so. */
 static int look_at_thread(struct vmm *self, struct gh_vcpu *vcpu)
 {
-	unsigned long long blocked = own_blocked_signals();
+	unsigned long long blocked = kernel_tells ? own_blocked_signals() : own_blocked_signals_as_asked();
 	char expected[32];
 	char name[32];
 
@@ -318,7 +353,7 @@ static int look_at_thread(struct vmm *self, struct gh_vcpu *vcpu)
 	read_own("comm", name, sizeof(name));
 	if (strcmp(name, expected) != 0)
 		return -1000;
-	for (int signal = 1; signal < SIGRTMAX; signal++) {
+	for (int signal = 1; signal < SIGRTMAX - 1; signal++) {
 		bool is_blocked = (blocked >> (signal - 1) & 1) != 0;
 
 		if (signal == SIGKILL || signal == SIGSTOP || (signal >= 32 && signal < SIGRTMIN))
@@ -333,6 +368,7 @@ START_TEST(test_names_and_signals)
 {
 	unsigned long long before = own_blocked_signals();
 
+	kernel_tells = does_kernel_tell();
 	begin((enum world_device)_i, "on 1; store 0x1000 4 1; wfi\nvcpu 1\nstore 0x1000 4 1; spin 100000; off", 2);
 	vmm.on_store = look_at_thread;
 	ck_assert_int_eq(vmm_run(&vmm), GH_STOP_POWER_OFF);

@@ -341,7 +341,7 @@ inline enter(result)
 	fi
 }
 
-/* Before the word is cleared: somebody who found it clear before may not have sent yet. */
+/* Whoever has set a bit that was taken has looked at `where` before the thread goes on. */
 inline await_senders()
 {
 #ifndef BROKEN_TAKE
@@ -357,7 +357,6 @@ inline take(taken)
 	taken = false;
 	if
 	:: kicked != 0 ->
-		await_senders();
 		atomic {
 			taken = ((kicked & KICK) != 0);
 			kicked = kicked & NUDGE;
@@ -366,6 +365,10 @@ inline take(taken)
 			:: else
 			fi
 		}
+		if
+		:: taken -> await_senders()
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -374,8 +377,14 @@ inline take_nudge()
 {
 	if
 	:: kicked != 0 ->
-		await_senders();
-		kicked = kicked & KICK
+		d_step {
+			had_nudge = ((kicked & NUDGE) != 0);
+			kicked = kicked & KICK
+		}
+		if
+		:: had_nudge -> await_senders()
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -437,6 +446,7 @@ active proctype vcpu()
 {
 	mtype result;
 	bool taken;
+	bool had_nudge;
 
 	do
 	:: true ->

@@ -186,14 +186,22 @@ extern const struct gh_backend gh_backend_kvm;
 extern const struct gh_backend gh_backend_fake;
 
 /*
- * Writes a failure and returns `error`. `request` names the kernel request, or is NULL when the library refused by itself.
- * The last argument is a format for the cause; the remedy is plain text. `failure` may be NULL.
+ * Writes a failure. `request` names the kernel request, or is NULL when the library refused by itself. The last argument is
+ * a format for the cause; the remedy is plain text. `failure` may be NULL.
  */
-int gh_fail(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
-	    const char *cause, ...) __attribute__((format(printf, 6, 7)));
+void gh_describe(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
+		 const char *cause, ...) __attribute__((format(printf, 6, 7)));
+/* The same for a kernel request that refused for no special reason: the errno in general words. */
+void gh_describe_request(struct gh_failure *failure, int error, const char *step, const char *request);
 
-/* A kernel request that refused for no special reason: the errno in general words. */
-int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request);
+/* Both as an expression whose value is the error, in plain sight of whoever reads or analyses the caller. */
+#define gh_fail(failure, error, ...) (gh_describe((failure), (error), __VA_ARGS__), (error))
+
+static inline int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request)
+{
+	gh_describe_request(failure, error, step, request);
+	return error;
+}
 
 /* Would a guest store have signalled a doorbell of this VM? signal() does it, too. Not under the VM's lock. */
 bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);

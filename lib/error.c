@@ -13,13 +13,13 @@ static void copy(char *to, size_t size, const char *from)
 	(void)snprintf(to, size, "%s", from != NULL ? from : "");
 }
 
-int gh_fail(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
-	    const char *cause, ...)
+void gh_describe(struct gh_failure *failure, int error, const char *step, const char *request, const char *remedy,
+		 const char *cause, ...)
 {
 	va_list arguments;
 
 	if (failure == NULL)
-		return error;
+		return;
 	failure->error = error;
 	copy(failure->step, sizeof(failure->step), step);
 	copy(failure->request, sizeof(failure->request), request);
@@ -27,7 +27,6 @@ int gh_fail(struct gh_failure *failure, int error, const char *step, const char 
 	va_start(arguments, cause);
 	(void)vsnprintf(failure->cause, sizeof(failure->cause), cause, arguments);
 	va_end(arguments);
-	return error;
 }
 
 /* What an errno of a kernel request means when nothing better is known. */
@@ -51,26 +50,10 @@ static const char *general_cause(int error)
 	}
 }
 
-int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request)
+void gh_describe_request(struct gh_failure *failure, int error, const char *step, const char *request)
 {
-	return gh_fail(failure, error, step, request, "See the kernel's log for what the driver says.", "%s (%s)",
-		       general_cause(error), strerror(-error));
-}
-
-int gh_fail_argument(struct gh_failure *failure, int error, const char *step, const char *cause)
-{
-	return gh_fail(failure, error, step, NULL, "Correct the arguments of the call.", "%s", cause);
-}
-
-int gh_fail_state(struct gh_failure *failure, const char *step, const char *cause)
-{
-	return gh_fail(failure, -EBUSY, step, NULL, "See the states of a VM in gh/vm.h for the order of calls.", "%s",
-		       cause);
-}
-
-int gh_fail_memory(struct gh_failure *failure, const char *step)
-{
-	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
+	gh_describe(failure, error, step, request, "See the kernel's log for what the driver says.", "%s (%s)",
+		    general_cause(error), strerror(-error));
 }
 
 const struct gh_failure *gh_vm_failure(const struct gh_vm *vm)

@@ -16,6 +16,7 @@
 #include <gh/vcpu.h>
 #include <gh/vm.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -126,9 +127,21 @@ struct gh_vcpu {
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
 
 /* error.c */
-int gh_fail_argument(struct gh_failure *failure, int error, const char *step, const char *cause);
-int gh_fail_state(struct gh_failure *failure, const char *step, const char *cause);
-int gh_fail_memory(struct gh_failure *failure, const char *step);
+static inline int gh_fail_argument(struct gh_failure *failure, int error, const char *step, const char *cause)
+{
+	return gh_fail(failure, error, step, NULL, "Correct the arguments of the call.", "%s", cause);
+}
+
+static inline int gh_fail_state(struct gh_failure *failure, const char *step, const char *cause)
+{
+	return gh_fail(failure, -EBUSY, step, NULL, "See the states of a VM in gh/vm.h for the order of calls.", "%s",
+		       cause);
+}
+
+static inline int gh_fail_memory(struct gh_failure *failure, const char *step)
+{
+	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
+}
 
 /* probe.c: a device that one of the backends knows. */
 struct gh_target {

@@ -264,9 +264,10 @@ void gh_ioevent_remove(struct gh_ioevent *ioevent)
 		return;
 	(void)pthread_mutex_lock(&vm->lock);
 	deactivate(ioevent);
-	for (link = &vm->ioevents; *link != ioevent; link = &(*link)->next)
+	for (link = &vm->ioevents; *link != NULL && *link != ioevent; link = &(*link)->next)
 		;
-	*link = ioevent->next;
+	if (*link != NULL)
+		*link = ioevent->next;
 	ioevent_free(ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);
 }

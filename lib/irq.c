@@ -249,9 +249,10 @@ void gh_irqfd_remove(struct gh_irqfd *irqfd)
 	if (gh_vm_is_forked(vm))
 		return;
 	(void)pthread_mutex_lock(&vm->lock);
-	for (link = &vm->irqfds; *link != irqfd; link = &(*link)->next)
+	for (link = &vm->irqfds; *link != NULL && *link != irqfd; link = &(*link)->next)
 		;
-	*link = irqfd->next;
+	if (*link != NULL)
+		*link = irqfd->next;
 	irqfd_free(irqfd);
 	(void)pthread_mutex_unlock(&vm->lock);
 }

@@ -79,7 +79,8 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 
 	if (vm == -EINVAL)
 		return check_vendor(sys, dev, failure);
-	if (vm == -ENOTTY)
+	/* ENOSYS is what emulators of programs answer. */
+	if (vm == -ENOTTY || vm == -ENOSYS)
 		return -ENODEV;
 	if (vm < 0)
 		return gh_fail_request(failure, vm, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"));

@@ -66,13 +66,20 @@ static bool is_enabled(const void *tree, int node)
 
 /* --- rules -------------------------------------------------------------------------------------------------------- */
 
+/* libfdt's own check of everything comes to grief on trees of before version 16, whose root has a name. */
+static bool is_sound(const void *tree, size_t size)
+{
+	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_version(tree) >= 16 &&
+	       fdt_check_full(tree, size) == 0;
+}
+
 static int open_tree(const struct gh_bvm *vm, struct reader *ret_reader)
 {
 	const struct gh_region *region = gh_region_find(vm, vm->dtb_gpa, vm->dtb_size);
 	const void *tree = region->host + (vm->dtb_gpa - region->gpa);
 
 	*ret_reader = (struct reader){ .vm = vm, .tree = tree };
-	if (fdt_check_full(tree, (size_t)vm->dtb_size) != 0)
+	if (!is_sound(tree, (size_t)vm->dtb_size))
 		return REFUSE(ret_reader,
 			      "Write the tree to guest memory before gh_vm_start(), and name its place and size.",
 			      "There is no valid devicetree at 0x%llx, or it is larger than %llu bytes.",

@@ -25,10 +25,10 @@ struct kvm_vcpu {
 };
 
 /* engine_kvm_run.c: entries of struct sim_engine. */
-int kvm_engine_run(void *vcpu, const sigset_t *unblocked, struct sim_event *ret_event);
-void kvm_engine_wake(void *vcpu);
-void kvm_engine_answer(void *vcpu, const uint8_t data[8], uint32_t width);
-void kvm_engine_answer_hypercall(void *vcpu, const uint64_t results[4]);
-void kvm_engine_abort(void *vcpu);
+int kvm_engine_run(void *data, const sigset_t *unblocked, struct sim_event *ret_event);
+void kvm_engine_wake(void *data);
+void kvm_engine_answer(void *data, const uint8_t bytes[8], uint32_t width);
+void kvm_engine_answer_hypercall(void *data, const uint64_t results[4]);
+void kvm_engine_abort(void *data);
 
 #endif

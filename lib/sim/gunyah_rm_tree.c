@@ -365,7 +365,9 @@ int gunyah_rm_parse(const void *fdt, size_t size, struct rm_tree *ret_tree)
 	int ret;
 
 	memset(ret_tree, 0, sizeof(*ret_tree));
-	if (fdt_check_full(fdt, size) != 0)
+	/* libfdt's own check of everything comes to grief on trees of before version 16. */
+	if (size < sizeof(struct fdt_header) || fdt_check_header(fdt) != 0 || fdt_version(fdt) < 16 ||
+	    fdt_check_full(fdt, size) != 0)
 		return -EINVAL;
 	ret = read_config(fdt, ret_tree);
 	if (ret < 0)

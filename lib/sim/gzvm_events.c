@@ -222,7 +222,7 @@ static int ioevent_deassign(struct gzvm_vm *vm, const struct gzvm_ioevent *wante
 long gzvm_ioeventfd(struct gzvm_vm *vm, uintptr_t arg)
 {
 	struct uapi_gzvm_ioeventfd args;
-	struct gzvm_ioevent wanted;
+	struct gzvm_ioevent wanted = { 0 };
 	bool assign;
 	int ret = sim_copy_in(&args, arg, sizeof(args));
 

@@ -88,10 +88,11 @@ void sim_unpin(struct sim_pin *pin)
 /* mremap() of nothing makes a second mapping of the same shared pages. */
 static void map_again(uintptr_t host, const struct mapping *mapping, uintptr_t start, uintptr_t end, struct sim_pin *pin)
 {
-	void *target = (void *)((uintptr_t)pin->address + (start - host));
+	void *target;
 
 	if (pin->reserved == NULL)
 		return;
+	target = (void *)((uintptr_t)pin->address + (start - host));
 	if (mapping->shared && mremap((void *)start, 0, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, target) != MAP_FAILED)
 		return;
 	sim_unpin(pin);

@@ -13,51 +13,36 @@ static const uint32_t guest[] = {
 	0x39000020, 0x52800100, 0x72b08000, 0xd4000002, 0x14000000,
 };
 
-static int loop(struct gh_vcpu *vcpu)
+static int on_exit(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
-	const struct gh_exit *exit;
-	int ret;
-
-	while ((ret = gh_vcpu_run(vcpu, &exit)) == 0 && exit->kind != GH_EXIT_STOPPED) {
-		if (exit->kind == GH_EXIT_MMIO && !exit->mmio.is_store)
-			(void)gh_mmio_complete(vcpu, 0);
-		else if (exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == UART)
-			(void)putchar((int)exit->mmio.value);
-	}
-	return ret;
-}
-
-static int run(struct gh_vm *vm, struct gh_failure *why)
-{
-	struct gh_memory memory = GH_MEMORY_INIT;
-	struct gh_vcpu *vcpu;
-	int ret;
-
-	memory.gpa = MEMORY;
-	memory.length = 0x200000;
-	if ((ret = gh_vm_map(vm, &memory, NULL)) < 0 || (ret = gh_vm_write(vm, MEMORY, guest, sizeof(guest))) < 0 ||
-	    (ret = gh_vm_set_entry(vm, MEMORY, 0)) < 0 || (ret = gh_vcpu_create(vm, 0, &vcpu)) < 0 ||
-	    (ret = gh_vm_start(vm)) < 0) {
-		*why = *gh_vm_failure(vm);
-		return ret;
-	}
-	ret = loop(vcpu);
-	if (ret < 0)
-		*why = *gh_vcpu_failure(vcpu);
-	return ret;
+	(void)data;
+	if (exit->kind == GH_EXIT_MMIO && !exit->mmio.is_store)
+		return gh_mmio_complete(vcpu, 0);
+	if (exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == UART)
+		(void)putchar((int)exit->mmio.value);
+	return GH_LOOP_CONTINUE;
 }
 
 int main(void)
 {
 	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_memory memory = GH_MEMORY_INIT;
+	struct gh_loop_options loop = GH_LOOP_OPTIONS_INIT;
 	struct gh_failure why = GH_FAILURE_INIT;
+	struct gh_vcpu *vcpu;
 	struct gh_vm *vm = NULL;
 	int ret;
 
 	options.failure = &why;
+	memory.gpa = MEMORY;
+	memory.length = 0x200000;
+	loop.exit = on_exit;
 	ret = gh_vm_open(&options, &vm);
-	if (ret == 0)
-		ret = run(vm, &why);
+	if (ret == 0 &&
+	    ((ret = gh_vm_map(vm, &memory, NULL)) < 0 || (ret = gh_vm_write(vm, MEMORY, guest, sizeof(guest))) < 0 ||
+	     (ret = gh_vm_set_entry(vm, MEMORY, 0)) < 0 || (ret = gh_vcpu_create(vm, 0, &vcpu)) < 0 ||
+	     (ret = gh_vm_start(vm)) < 0 || (ret = gh_vm_run(vm, &loop)) < 0))
+		why = *gh_vm_failure(vm);
 	if (ret < 0)
 		(void)fprintf(stderr, "error %d: %s %s\n", ret, why.cause, why.remedy);
 	gh_vm_close(vm);

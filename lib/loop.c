@@ -170,8 +170,14 @@ static int judge(const struct runner *runners, uint32_t count)
 	int result = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (runners[i].result < 0 && runners[i].result != -ECANCELED)
+		if (runners[i].result < 0 && runners[i].result != -ECANCELED) {
+			struct gh_vcpu *vcpu = runners[i].vcpu;
+
+			/* The caller has one place to look at. */
+			if (vcpu->failure.error == runners[i].result)
+				vcpu->vm->failure = vcpu->failure;
 			return runners[i].result;
+		}
 		if (runners[i].result < 0 || result >= 0)
 			result = runners[i].result;
 	}

@@ -82,7 +82,7 @@ GH_API int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
  * @retval -ECANCELED The exit function left the loop, or gh_vm_quit() was called.
  * @retval -EAGAIN    The system has no room for another thread.
  * @retval -ENOMEM    Out of memory.
- * @return Otherwise the first error of a vCPU.
+ * @return Otherwise the first error of a vCPU. gh_vm_failure() has the reason if it was gh_vcpu_run()'s.
  *
  * @mtobject
  * @asunsafe

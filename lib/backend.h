@@ -27,15 +27,16 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;       /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;        /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;       /* of a region, in bytes; at least the page size */
-	bool read_only_memory;    /* regions without WRITE are really read-only for the guest */
-	bool misses_early_signal; /* an eventfd that is readable already when its irqfd is added raises nothing */
-	bool removes_by_address;  /* removing a doorbell removes all of its address; the core adds the others again */
-	bool answer_is_fragile;   /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;         /* vCPUs may be added after the start */
-	bool needs_dtb;           /* cannot start without a devicetree */
+	uint32_t max_lines;        /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;         /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align;        /* of a region, in bytes; at least the page size */
+	bool read_only_memory;     /* regions without WRITE are really read-only for the guest */
+	bool one_line_per_eventfd; /* a second line for an eventfd is refused */
+	bool misses_early_signal;  /* an eventfd that is readable already when its irqfd is added raises nothing */
+	bool removes_by_address;   /* removing a doorbell removes all of its address; the core adds the others again */
+	bool answer_is_fragile;    /* H1: a signal destroys the answer of a load that is on its way into the guest */
+	bool eager_vcpus;          /* vCPUs may be added after the start */
+	bool needs_dtb;            /* cannot start without a devicetree */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */

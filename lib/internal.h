@@ -237,7 +237,7 @@ int gh_irqfds_activate(struct gh_vm *vm);
 void gh_irqfds_free(struct gh_vm *vm);
 int gh_ioevents_activate(struct gh_vm *vm);
 void gh_ioevents_free(struct gh_vm *vm);
-/* A close-on-exec copy of the caller's eventfd, or a new one if `fd` is -1. -EINVAL: not an eventfd. */
-int gh_eventfd_take(struct gh_sys *sys, int fd);
+/* A close-on-exec copy of the caller's eventfd and its id (-1: unknown), or a new one if `fd` is -1. -EINVAL: no eventfd. */
+int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
 
 #endif

@@ -196,6 +196,7 @@ static int check_place(struct gh_vm *vm, const struct gh_ioevent_spec *spec)
 static int add(struct gh_vm *vm, const struct gh_ioevent_options *options, struct gh_ioevent **ret_ioevent)
 {
 	struct gh_ioevent *ioevent;
+	int64_t id; /* two doorbells may have one eventfd */
 	struct gh_ioevent_spec spec = { .gpa = options->gpa,
 					.width = options->width,
 					.datamatch = options->flags & GH_IOEVENT_DATAMATCH,
@@ -209,7 +210,7 @@ static int add(struct gh_vm *vm, const struct gh_ioevent_options *options, struc
 	ioevent = calloc(1, sizeof(*ioevent));
 	if (ioevent == NULL)
 		return gh_fail_memory(&vm->failure, STEP);
-	spec.fd = gh_eventfd_take(vm->b.sys, options->fd);
+	spec.fd = gh_eventfd_take(vm->b.sys, options->fd, &id);
 	if (spec.fd < 0) {
 		free(ioevent);
 		return gh_fail(&vm->failure, spec.fd, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",

@@ -14,14 +14,16 @@ struct gh_irqfd {
 	struct gh_vm *vm;
 	struct gh_irqfd *next;
 	struct gh_irqfd_spec spec;
+	int64_t id;  /* of the eventfd, the same through every descriptor; -1: unknown */
 	bool active; /* the kernel knows it */
 };
 
 /* --- eventfds ----------------------------------------------------------------------------------------------------- */
 
 /* Kernels answer -EINVAL at the start for anything else; the caller should hear it now. */
-static int check_is_eventfd(struct gh_sys *sys, int fd)
+static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 {
+	const char *id;
 	char path[40];
 	char text[256];
 	ssize_t length;
@@ -36,24 +38,27 @@ static int check_is_eventfd(struct gh_sys *sys, int fd)
 	if (length < 0)
 		return (int)length;
 	text[length] = '\0';
+	id = strstr(text, "eventfd-id:"); /* kernels from 5.2 on */
+	if (id != NULL)
+		*ret_id = strtoll(id + strlen("eventfd-id:"), NULL, 10);
 	return strstr(text, "eventfd-count:") != NULL ? 0 : -EINVAL;
 }
 
-int gh_eventfd_take(struct gh_sys *sys, int fd)
+int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id)
 {
+	int64_t id = -1;
 	int ret;
 	int own;
 
-	if (fd == -1)
-		return sys->eventfd(sys, 0, 0);
-	own = sys->dup(sys, fd, 0);
+	own = fd == -1 ? sys->eventfd(sys, 0, 0) : sys->dup(sys, fd, 0);
 	if (own < 0)
 		return own;
-	ret = check_is_eventfd(sys, own);
+	ret = look_at_eventfd(sys, own, &id);
 	if (ret < 0) {
 		(void)sys->close(sys, own);
 		return ret;
 	}
+	*ret_id = id;
 	return own;
 }
 
@@ -172,11 +177,21 @@ static int check(struct gh_vm *vm, const struct gh_irqfd_options *options)
 	return 0;
 }
 
+static bool is_connected(const struct gh_vm *vm, int64_t id)
+{
+	const struct gh_irqfd *other = vm->irqfds;
+
+	while (other != NULL && (id < 0 || other->id != id))
+		other = other->next;
+	return other != NULL;
+}
+
 /* Under the lock. */
 static int add(struct gh_vm *vm, const struct gh_irqfd_options *options, struct gh_irqfd **ret_irqfd)
 {
 	struct gh_irqfd *irqfd;
 	int ret = check(vm, options);
+	int64_t id;
 	int fd;
 
 	if (ret < 0)
@@ -184,14 +199,20 @@ static int add(struct gh_vm *vm, const struct gh_irqfd_options *options, struct 
 	irqfd = calloc(1, sizeof(*irqfd));
 	if (irqfd == NULL)
 		return gh_fail_memory(&vm->failure, STEP);
-	fd = gh_eventfd_take(vm->b.sys, options->fd);
+	fd = gh_eventfd_take(vm->b.sys, options->fd, &id);
 	if (fd < 0) {
 		free(irqfd);
 		return gh_fail(&vm->failure, fd, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",
 			       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", options->fd);
 	}
 	irqfd->vm = vm;
+	irqfd->id = id;
 	irqfd->spec = (struct gh_irqfd_spec){ .fd = fd, .line = options->line, .level = options->flags & GH_IRQ_LEVEL };
+	if (vm->b.caps.one_line_per_eventfd && is_connected(vm, id)) {
+		irqfd_free(irqfd);
+		return gh_fail(&vm->failure, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
+			       "The eventfd is connected to a line of this VM already.");
+	}
 	if (atomic_load(&vm->state) == GH_VM_STARTED) {
 		ret = activate(irqfd);
 		if (ret < 0) {

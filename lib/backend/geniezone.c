@@ -67,6 +67,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		.gpa_bits = (uint32_t)gpa_bits,
 		.gpa_align =
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
+		.one_line_per_eventfd = true,
 		.misses_early_signal = true,
 	};
 	return 0;

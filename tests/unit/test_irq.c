@@ -270,14 +270,19 @@ START_TEST(test_geniezone_limits)
 	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
 	struct gh_vm *real = open_sim(sim);
 	struct gh_irqfd *irqfd = NULL;
+	struct gh_irqfd *other = NULL;
 	int fd = eventfd(0, EFD_CLOEXEC);
 
 	ck_assert_int_eq(add(real, 5, GH_IRQ_LEVEL, -1, &irqfd), -EOPNOTSUPP);
 	ck_assert_int_eq(add(real, 988, 0, -1, &irqfd), -ERANGE);
-	(void)start_standard(real);
 	ck_assert_int_eq(add(real, 5, 0, fd, &irqfd), 0);
-	ck_assert_int_eq(add(real, 6, 0, fd, &irqfd), -EBUSY);
+	/* Before the start, where the kernel has not been asked yet, and through another descriptor: the library's own. */
+	ck_assert_int_eq(add(real, 6, 0, fd, &other), -EBUSY);
+	ck_assert_int_eq(add(real, 6, 0, gh_irqfd_fd(irqfd), &other), -EBUSY);
+	(void)start_standard(real);
+	ck_assert_int_eq(add(real, 6, 0, fd, &other), -EBUSY);
 	ck_assert_int_eq(add(real, 6, 0, -1, &irqfd), 0);
+	ck_assert_int_eq(add(real, 7, 0, gh_irqfd_fd(irqfd), &other), -EBUSY);
 	gh_vm_close(real);
 	end_sim(sim);
 	(void)close(fd);

@@ -29,9 +29,13 @@ static bool all_sit(void)
 /* Until what handlers had in hand is done. */
 static void settle(void)
 {
-	for (unsigned int i = 0; i < 10000 && !all_sit(); i++)
+	/* Seen once: a kick that is still on its way makes a vCPU stand up for a moment. */
+	for (unsigned int i = 0; i < 10000; i++) {
+		if (all_sit())
+			return;
 		pause_ms(1);
-	ck_assert(all_sit());
+	}
+	ck_abort_msg("a vCPU does not sit");
 }
 
 /* The store that a handler had in hand when the pause began is one; the guest makes no other. */

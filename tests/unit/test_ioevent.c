@@ -365,6 +365,25 @@ START_TEST(test_removal_before_start)
 }
 END_TEST
 
+/* The kernel compares the whole register and hands this store on; it rings all the same, and makes no exit. */
+START_TEST(test_gunyah_wide_register)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, "store 0x7400 2 0x1beef; store 0x7000 4 1; off");
+	struct gh_vm *real = open_sim(sim);
+	struct gh_ioevent *ioevent;
+	struct gh_vcpu *own;
+	uint64_t count = 0;
+
+	ck_assert_int_eq(add(real, 0x7400, 2, GH_IOEVENT_DATAMATCH, 0xbeef, &ioevent), 0);
+	own = start_standard(real);
+	ck_assert_uint_eq(run_once(own)->mmio.gpa, 0x7000);
+	ck_assert_int_eq(read(gh_ioevent_fd(ioevent), &count, sizeof(count)), (ssize_t)sizeof(count));
+	ck_assert_uint_eq(count, 1);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ioevent");
@@ -381,6 +400,7 @@ int main(void)
 	tcase_add_test(fakes, test_match_value);
 	tcase_add_loop_test(fakes, test_removal_before_start, 0, 6);
 	tcase_add_test(sims, test_collisions_on_geniezone);
+	tcase_add_test(sims, test_gunyah_wide_register);
 	tcase_add_loop_test(sims, test_exact_on_gunyah, 0, 6);
 	tcase_add_loop_test(sims, test_exact_on_geniezone, 0, 6);
 	return run_suite(suite);

@@ -460,6 +460,52 @@ START_TEST(test_fork)
 }
 END_TEST
 
+/* Where the interrupt controller cannot be: the start says so, and has asked the kernel nothing. */
+START_TEST(test_gic_places)
+{
+	static const struct {
+		uint64_t distributor;
+		uint64_t redistributors;
+		int error;
+	} cases[] = {
+		{ 0x10000, 0, -ERANGE },             /* no room below */
+		{ RAM_GPA, 0x3ff00000, -EEXIST },    /* in memory */
+		{ 0x3fff0000, 0x3ffe0000, -EEXIST }, /* on the distributor */
+	};
+	struct gh_sim *sim = new_sim(GENIEZONE, "off");
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_vm *real = NULL;
+
+	options.machine = sim;
+	options.gic_distributor = cases[_i].distributor;
+	options.gic_redistributors = cases[_i].redistributors;
+	ck_assert_int_eq(gh_vm_open(&options, &real), 0);
+	map_at(real, RAM_GPA, 4 * MIB, GH_MEMORY_RWX);
+	(void)add_vcpu(real, 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(gh_vm_start(real), cases[_i].error);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
+/* GenieZone's kernel keeps a region that it has refused in its table: nobody may start such a VM. */
+START_TEST(test_refused_region)
+{
+	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail memory -40\noff");
+	struct gh_vm *real = open_sim(sim);
+	struct gh_memory memory = GH_MEMORY_INIT;
+
+	memory.gpa = RAM_GPA;
+	memory.length = 4 * MIB;
+	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EFAULT);
+	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EBUSY);
+	ck_assert_int_eq(gh_vm_start(real), -EBUSY);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vm");
@@ -476,5 +522,8 @@ int main(void)
 	tcase_add_test(tcase, test_log);
 	tcase_add_test(tcase, test_two_vms);
 	tcase_add_loop_test(tcase, test_fork, 0, COUNT(kinds));
+	tcase = add_case(suite, "simulated devices");
+	tcase_add_loop_test(tcase, test_gic_places, 0, 3);
+	tcase_add_test(tcase, test_refused_region);
 	return run_suite(suite);
 }

@@ -1,87 +1,213 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* gh-run: boots a small guest on each hypervisor, simulated or real, and says how it went. */
-#include "run_vm.h"
+/* gh-run: boots Linux on an arm64 hypervisor, real or simulated, with a serial console. What a VMM looks like with libgh. */
+#include "run.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BOOTS 16
+#define MAX_BOOTS 16u
+#define MIB (UINT64_C(1) << 20)
 
 static const char usage_text[] =
-	"Usage: gh-run [OPTION]...\n"
-	"Boot a small guest that tests loads, stores, an interrupt and a doorbell, and say how it went. Without options: "
-	"on a\n"
-	"simulated Gunyah, on a simulated GenieZone, and on KVM, which both of them need as well.\n"
+	"Usage: gh-run --kernel FILE [OPTION]...\n"
+	"Boot Linux for arm64 in a virtual machine, with a serial console on this terminal (ttyS0 in the guest).\n"
 	"\n"
-	"  --device DEV       boot on this device: a path such as /dev/gunyah, or a simulated one such as sim:gzvm/v9;\n"
-	"                     may be repeated, one boot each\n"
-	"  --backend NAME     insist on a backend: gunyah, geniezone or kvm\n"
-	"  --lend             lend the guest its memory instead of sharing it\n"
-	"  --timeout SECONDS  end a guest that has not ended by then (20)\n"
-	"  --json             print one JSON object for each boot instead of text\n"
+	"  --kernel FILE      the kernel: Image, also packed with gzip or as EFI zboot, or ELF\n"
+	"  --initrd FILE      its initial RAM disk\n"
+	"  --append TEXT      its command line (\"console=ttyS0 panic=-1\")\n"
+	"  --mem SIZE         memory, such as 512M or 2G (512M)\n"
+	"  --cpus N           vCPUs (1)\n"
+	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
+	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
+	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be repeated: one boot\n"
+	"                     after the other, and a table at the end\n"
+	"  --timeout SECONDS  end a guest that has not ended by then\n"
+	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
+	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
+	"  --answer TEXT      see --prompt\n"
+	"  --dump-dtb FILE    write the devicetree to FILE\n"
+	"  --trace FILE       write exits, interrupts and kicks to FILE, for Perfetto or chrome://tracing\n"
+	"  --stats            say at the end how often what happened\n"
+	"  --json             the same as one JSON object for each boot; the guest's text is not shown then\n"
 	"  --help             print this text\n"
 	"  --version          print the library's version\n"
 	"\n"
-	"Status: 0 if every boot went well, 1 if one failed, 2 for wrong usage.\n";
+	"On a terminal, Ctrl-A x ends the guest, and Ctrl-A Ctrl-A sends Ctrl-A.\n"
+	"\n"
+	"Status: 0 if every guest switched itself off, 1 if something failed, 2 for wrong usage, 3 if a guest asked for a reset,\n"
+	"4 if it crashed or was ended by its hypervisor, 5 after the escape key, 124 after the timeout, 130, 143 or 129 after\n"
+	"SIGINT, SIGTERM or SIGHUP.\n";
 
-static const struct run_request default_boots[] = {
-	{ .device = "sim:gunyah/android14-6.1" },
-	{ .device = "sim:gzvm/v9" },
-	{ .device = "/dev/kvm", .backend = "kvm" },
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_RESET = 3,
+	STATUS_CRASHED = 4,
+	STATUS_ESCAPED = 5,
+	STATUS_TIMEOUT = 124,
+	STATUS_SIGNAL = 128,
 };
 
 struct arguments {
-	struct run_request boots[MAX_BOOTS];
+	struct run_request request; /* what all boots have in common */
+	const char *devices[MAX_BOOTS];
 	unsigned int count;
-	const char *backend;
-	bool lend;
+	bool stats;
 	bool json;
-	unsigned int timeout;
 };
 
-enum { OPTION_DEVICE = 1, OPTION_BACKEND, OPTION_LEND, OPTION_TIMEOUT, OPTION_JSON, OPTION_HELP, OPTION_VERSION };
+enum {
+	OPTION_KERNEL = 1,
+	OPTION_INITRD,
+	OPTION_APPEND,
+	OPTION_MEM,
+	OPTION_CPUS,
+	OPTION_LEND,
+	OPTION_BACKEND,
+	OPTION_DEVICE,
+	OPTION_TIMEOUT,
+	OPTION_MARK,
+	OPTION_PROMPT,
+	OPTION_ANSWER,
+	OPTION_DUMP_DTB,
+	OPTION_TRACE,
+	OPTION_STATS,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_VERSION
+};
 
 static const struct option long_options[] = {
-	{ "device", required_argument, NULL, OPTION_DEVICE }, { "backend", required_argument, NULL, OPTION_BACKEND },
-	{ "lend", no_argument, NULL, OPTION_LEND },           { "timeout", required_argument, NULL, OPTION_TIMEOUT },
-	{ "json", no_argument, NULL, OPTION_JSON },           { "help", no_argument, NULL, OPTION_HELP },
-	{ "version", no_argument, NULL, OPTION_VERSION },     { NULL, 0, NULL, 0 },
+	{ "kernel", required_argument, NULL, OPTION_KERNEL },
+	{ "initrd", required_argument, NULL, OPTION_INITRD },
+	{ "append", required_argument, NULL, OPTION_APPEND },
+	{ "mem", required_argument, NULL, OPTION_MEM },
+	{ "cpus", required_argument, NULL, OPTION_CPUS },
+	{ "lend", no_argument, NULL, OPTION_LEND },
+	{ "backend", required_argument, NULL, OPTION_BACKEND },
+	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "mark", required_argument, NULL, OPTION_MARK },
+	{ "prompt", required_argument, NULL, OPTION_PROMPT },
+	{ "answer", required_argument, NULL, OPTION_ANSWER },
+	{ "dump-dtb", required_argument, NULL, OPTION_DUMP_DTB },
+	{ "trace", required_argument, NULL, OPTION_TRACE },
+	{ "stats", no_argument, NULL, OPTION_STATS },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int wrong_usage(const char *what)
 {
 	(void)fprintf(stderr, "gh-run: %s\nTry gh-run --help.\n", what);
-	return 2;
+	return STATUS_USAGE;
 }
 
-static int read_option(struct arguments *arguments, int option)
+/* --- numbers -------------------------------------------------------------------------------------------------------- */
+
+static bool read_number(const char *text, unsigned long most, unsigned long *ret_number, const char **ret_rest)
 {
 	char *rest;
 
+	if (*text < '0' || *text > '9')
+		return false;
+	*ret_number = strtoul(text, &rest, 10);
+	*ret_rest = rest;
+	return *ret_number > 0 && *ret_number <= most;
+}
+
+static int read_count(const char *text, unsigned long most, const char *what, unsigned int *ret_count)
+{
+	unsigned long number;
+	const char *rest;
+
+	if (!read_number(text, most, &number, &rest) || *rest != '\0')
+		return wrong_usage(what);
+	*ret_count = (unsigned int)number;
+	return 0;
+}
+
+static int read_size(const char *text, uint64_t *ret_size)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bytes;
+	} units[] = { { "", MIB }, { "M", MIB }, { "MiB", MIB }, { "G", MIB << 10 }, { "GiB", MIB << 10 }, { "K", 1 << 10 } };
+	unsigned long number;
+	const char *rest;
+
+	if (read_number(text, 1u << 30, &number, &rest))
+		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (strcmp(rest, units[i].unit) == 0) {
+				/* What every hypervisor takes: whole blocks of 2 MiB. */
+				*ret_size = (number * units[i].bytes + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
+				return 0;
+			}
+	return wrong_usage("the memory's size is a number with K, M or G behind it, such as 512M");
+}
+
+/* --- options -------------------------------------------------------------------------------------------------------- */
+
+static int read_option(struct arguments *arguments, int option)
+{
+	struct run_request *request = &arguments->request;
+
 	switch (option) {
+	case OPTION_KERNEL:
+		request->kernel = optarg;
+		return 0;
+	case OPTION_INITRD:
+		request->initrd = optarg;
+		return 0;
+	case OPTION_APPEND:
+		request->command_line = optarg;
+		return 0;
+	case OPTION_MEM:
+		return read_size(optarg, &request->memory);
+	case OPTION_CPUS:
+		return read_count(optarg, 4096, "the number of vCPUs is 1 or more", &request->cpus);
+	case OPTION_LEND:
+		request->lend = true;
+		return 0;
+	case OPTION_BACKEND:
+		request->backend = optarg;
+		return 0;
 	case OPTION_DEVICE:
 		if (arguments->count == MAX_BOOTS)
 			return wrong_usage("too many devices");
-		arguments->boots[arguments->count++].device = optarg;
-		return 0;
-	case OPTION_BACKEND:
-		arguments->backend = optarg;
-		return 0;
-	case OPTION_LEND:
-		arguments->lend = true;
+		arguments->devices[arguments->count++] = optarg;
 		return 0;
 	case OPTION_TIMEOUT:
-		arguments->timeout = (unsigned int)strtoul(optarg, &rest, 10);
-		if (arguments->timeout == 0 || *rest != '\0')
-			return wrong_usage("the timeout is a number of seconds");
+		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);
+	case OPTION_MARK:
+		request->mark = optarg;
+		return 0;
+	case OPTION_PROMPT:
+		request->prompt = optarg;
+		return 0;
+	case OPTION_ANSWER:
+		request->answer = optarg;
+		return 0;
+	case OPTION_DUMP_DTB:
+		request->dtb_file = optarg;
+		return 0;
+	case OPTION_TRACE:
+		request->trace_file = optarg;
+		return 0;
+	case OPTION_STATS:
+		arguments->stats = true;
 		return 0;
 	case OPTION_JSON:
 		arguments->json = true;
 		return 0;
 	default:
-		return wrong_usage("unknown option");
+		return wrong_usage("unknown option, or one without its value");
 	}
 }
 
@@ -91,6 +217,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	int option;
 	int ret;
 
+	opterr = 0;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return fputs(usage_text, stdout) < 0;
@@ -102,112 +229,78 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	}
 	if (optind < argc)
 		return wrong_usage("there are no arguments but options");
+	if (arguments->request.kernel == NULL)
+		return wrong_usage("which kernel? Name one with --kernel");
+	if ((arguments->request.prompt == NULL) != (arguments->request.answer == NULL))
+		return wrong_usage("--prompt and --answer go together");
+	arguments->request.console = !arguments->json;
 	return -1;
 }
 
-/* What applies to every boot. */
-static void complete_boots(struct arguments *arguments)
+/* --- booting -------------------------------------------------------------------------------------------------------- */
+
+static int status_of(const struct run_result *result)
 {
-	if (arguments->count == 0 && arguments->backend != NULL) {
-		arguments->count = 1;
-	} else if (arguments->count == 0) {
-		arguments->count = sizeof(default_boots) / sizeof(default_boots[0]);
-		memcpy(arguments->boots, default_boots, sizeof(default_boots));
+	switch (result->end) {
+	case RUN_STOPPED:
+		if (result->cause == GH_STOP_POWER_OFF)
+			return STATUS_OK;
+		return result->cause == GH_STOP_RESET ? STATUS_RESET : STATUS_CRASHED;
+	case RUN_KILLED:
+		return STATUS_SIGNAL + result->signal;
+	case RUN_ESCAPED:
+		return STATUS_ESCAPED;
+	case RUN_TIMED_OUT:
+		return STATUS_TIMEOUT;
+	default:
+		return STATUS_FAILED;
 	}
-	for (unsigned int i = 0; i < arguments->count; i++) {
-		struct run_request *boot = &arguments->boots[i];
-
-		if (arguments->backend != NULL)
-			boot->backend = arguments->backend;
-		boot->lend = arguments->lend;
-		boot->quiet = arguments->json;
-		boot->timeout = arguments->timeout;
-	}
 }
 
-static const char *name_of(const struct run_request *boot)
+/* The user wants no more of it. */
+static bool is_wanted(const struct run_result *result)
 {
-	return boot->device != NULL ? boot->device : boot->backend;
+	return result->end != RUN_KILLED && result->end != RUN_ESCAPED;
 }
 
-static void explain(const struct run_request *boot, const struct gh_failure *failure)
+static void report(const struct arguments *arguments, const struct run_request *request, const struct run_result *result)
 {
-	(void)fprintf(stderr, "gh-run: %s: cannot %s: %s\n", name_of(boot), failure->step, strerror(-failure->error));
-	if (failure->request[0] != '\0')
-		(void)fprintf(stderr, "  request: %s\n", failure->request);
-	(void)fprintf(stderr, "  cause:   %s\n", failure->cause);
-	if (failure->remedy[0] != '\0')
-		(void)fprintf(stderr, "  remedy:  %s\n", failure->remedy);
-}
-
-static void print_text(const struct run_request *boot, const struct run_result *result)
-{
-	(void)printf("%s: %s: loads %u, stores %u, interrupts %u, doorbells %u; first exit after %.1f ms, %.1f ms in all\n",
-		     name_of(boot), result->ok ? "ok" : "FAILED", result->loads, result->stores, result->interrupts,
-		     result->doorbells, result->first_exit_ms, result->total_ms);
-	(void)fflush(stdout);
-	if (!result->ok)
-		explain(boot, &result->failure);
-}
-
-static void print_json_string(const char *name, const char *text)
-{
-	(void)printf("\"%s\": \"", name);
-	for (; *text != '\0'; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte == '"' || byte == '\\')
-			(void)printf("\\%c", byte);
-		else if (byte < 0x20 || byte >= 0x7f)
-			(void)printf("\\u%04x", byte);
-		else
-			(void)putchar(byte);
-	}
-	(void)printf("\"");
-}
-
-static void print_json(const struct run_request *boot, const struct run_result *result)
-{
-	const struct gh_failure *failure = &result->failure;
-
-	(void)printf("{");
-	print_json_string("device", name_of(boot));
-	(void)printf(", ");
-	print_json_string("backend", result->backend);
-	(void)printf(", \"ok\": %s, \"loads\": %u, \"stores\": %u, \"interrupts\": %u, \"doorbells\": %u",
-		     result->ok ? "true" : "false", result->loads, result->stores, result->interrupts, result->doorbells);
-	(void)printf(", \"first_exit_ms\": %.3f, \"total_ms\": %.3f, ", result->first_exit_ms, result->total_ms);
-	print_json_string("text", result->text);
-	(void)printf(", \"error\": %d, ", failure->error);
-	print_json_string("step", failure->step);
-	(void)printf(", ");
-	print_json_string("request", failure->request);
-	(void)printf(", ");
-	print_json_string("cause", failure->cause);
-	(void)printf(", ");
-	print_json_string("remedy", failure->remedy);
-	(void)printf("}\n");
-	(void)fflush(stdout);
+	if (arguments->json)
+		run_report_json(request, result);
+	if (result->end == RUN_FAILED)
+		run_report_failure(request, result);
+	else if (!arguments->json && status_of(result) != STATUS_OK)
+		run_report_end(request, result);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .timeout = 20 };
-	bool all_ok = true;
-	int ret = read_arguments(&arguments, argc, argv);
+	struct arguments arguments = {
+		.request = { .command_line = "console=ttyS0 panic=-1", .memory = 512 * MIB, .cpus = 1 },
+	};
+	struct run_request requests[MAX_BOOTS];
+	struct run_result results[MAX_BOOTS];
+	unsigned int count;
+	int status = read_arguments(&arguments, argc, argv);
 
-	if (ret >= 0)
-		return ret;
-	complete_boots(&arguments);
-	for (unsigned int i = 0; i < arguments.count; i++) {
-		struct run_result result;
-
-		run_vm(&arguments.boots[i], &result);
-		if (arguments.json)
-			print_json(&arguments.boots[i], &result);
-		else
-			print_text(&arguments.boots[i], &result);
-		all_ok = all_ok && result.ok;
+	if (status >= 0)
+		return status;
+	if (arguments.count == 0)
+		arguments.count = 1;
+	status = STATUS_OK;
+	for (count = 0; count < arguments.count; count++) {
+		requests[count] = arguments.request;
+		requests[count].device = arguments.devices[count];
+		run_boot(&requests[count], &results[count]);
+		report(&arguments, &requests[count], &results[count]);
+		if (status == STATUS_OK)
+			status = status_of(&results[count]);
+		if (!is_wanted(&results[count])) {
+			count++;
+			break;
+		}
 	}
-	return all_ok && !ferror(stdout) ? 0 : 1;
+	if (arguments.stats && !arguments.json)
+		run_report_table(requests, results, count);
+	return status;
 }

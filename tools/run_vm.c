@@ -1,50 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A whole VMM in one file: memory, a devicetree, one vCPU, three devices, an interrupt, a doorbell, a watchdog.
- *
- * The same calls, in the same order, on every hypervisor; nothing here asks which one it is.
+ * One boot of Linux, which is what a VMM does with libgh, in its order: open the VM, plan and map the memory, load the files,
+ * make vCPUs, an interrupt and a device, write the devicetree, start, run, close.
  */
-#include "run_vm.h"
-
-#include "guest.h"
+#include "run_console.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Gunyah enters a guest at the start of the region that holds its devicetree: code first, tree behind it. */
-#define MEMORY_GPA 0x80000000
-#define MEMORY_SIZE 0x400000
-#define TREE_GPA (MEMORY_GPA + MEMORY_SIZE / 2)
-/* The resource manager adds nodes to the tree in place. */
-#define TREE_ROOM 0x10000
+#define RAM_GPA UINT64_C(0x80000000)
+#define CONSOLE_GPA UINT64_C(0x10000000)
+#define CONSOLE_LINE 5u
 
-extern const unsigned char gh_guest_start[];
-extern const unsigned char gh_guest_end[];
-
-struct machine {
+struct boot {
 	const struct run_request *request;
 	struct run_result *result;
+	struct run_trace *trace;
+	struct run_console *console;
 	struct gh_vm *vm;
-	struct gh_vcpu *vcpu;
-	struct gh_irqfd *irqfd;
-	struct gh_ioevent *doorbell;
-	double opened_ms;
-	double started_ms;
-	bool at_line_start;
-	/* The watchdog: kicks the vCPU if the guest has not ended in time. */
-	pthread_t watchdog;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool over;
-	bool expired;
+	struct gh_image *kernel;
+	struct gh_image *initrd;
+	struct gh_image_plan plan;
+	struct gh_fdt *fdt;
+	bool shows_progress;
+	atomic_uint_fast64_t exits[RUN_KINDS];
+	int run_result; /* of gh_vm_run() */
 };
 
-static double now_ms(void)
+double run_now_ms(void)
 {
 	struct timespec time;
 
@@ -52,308 +40,320 @@ static double now_ms(void)
 	return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
 }
 
-/* What the VMM itself finds wrong has the form of the library's failures. The first one counts. */
-static int fail(struct machine *machine, const char *step, const char *cause, uint64_t value)
+/* --- failures ------------------------------------------------------------------------------------------------------- */
+
+static int fail(struct boot *boot, int error, const char *step, const char *cause, const char *remedy)
 {
-	struct gh_failure *failure = &machine->result->failure;
+	struct gh_failure *failure = &boot->result->failure;
 
-	if (failure->error == 0) {
-		failure->error = -EIO;
-		(void)snprintf(failure->step, sizeof(failure->step), "%s", step);
-		(void)snprintf(failure->cause, sizeof(failure->cause), "%s (%#llx)", cause, (unsigned long long)value);
-	}
-	return -EIO;
-}
-
-static int fail_library(struct machine *machine, int error, const struct gh_failure *why)
-{
-	struct gh_failure *failure = &machine->result->failure;
-
-	if (why != NULL && why->error != 0)
-		*failure = *why;
-	if (failure->error == 0) {
-		failure->error = error;
-		(void)snprintf(failure->cause, sizeof(failure->cause), "%s", strerror(-error));
-	}
+	failure->error = error;
+	(void)snprintf(failure->step, sizeof(failure->step), "%s", step);
+	(void)snprintf(failure->cause, sizeof(failure->cause), "%s", cause);
+	(void)snprintf(failure->remedy, sizeof(failure->remedy), "%s", remedy);
 	return error;
 }
 
-/* --- the watchdog --------------------------------------------------------------------------------------------------- */
-
-static void *watch(void *argument)
+/* The library has explained it. */
+static int fail_vm(struct boot *boot, int error)
 {
-	struct machine *machine = argument;
-	struct timespec until;
-	int ret = 0;
-
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)machine->request->timeout;
-	(void)pthread_mutex_lock(&machine->lock);
-	while (!machine->over && ret == 0)
-		ret = pthread_cond_timedwait(&machine->changed, &machine->lock, &until);
-	if (!machine->over) {
-		machine->expired = true;
-		(void)gh_vcpu_kick(machine->vcpu);
-	}
-	(void)pthread_mutex_unlock(&machine->lock);
-	return NULL;
+	boot->result->failure = *gh_vm_failure(boot->vm);
+	if (boot->result->failure.error == 0)
+		boot->result->failure.error = error;
+	return error;
 }
 
-static void stop_watch(struct machine *machine)
+/* --- configuring ---------------------------------------------------------------------------------------------------- */
+
+static int open_vm(struct boot *boot)
 {
-	(void)pthread_mutex_lock(&machine->lock);
-	machine->over = true;
-	(void)pthread_cond_signal(&machine->changed);
-	(void)pthread_mutex_unlock(&machine->lock);
-	(void)pthread_join(machine->watchdog, NULL);
-}
-
-static bool has_expired(struct machine *machine)
-{
-	bool expired;
-
-	(void)pthread_mutex_lock(&machine->lock);
-	expired = machine->expired;
-	(void)pthread_mutex_unlock(&machine->lock);
-	return expired;
-}
-
-/* --- devices -------------------------------------------------------------------------------------------------------- */
-
-static void put_character(struct machine *machine, char character)
-{
-	struct run_result *result = machine->result;
-	size_t length = strlen(result->text);
-
-	if (length + 1 < sizeof(result->text))
-		result->text[length] = character;
-	if (machine->request->quiet)
-		return;
-	if (machine->at_line_start)
-		(void)printf("%s| ", result->backend);
-	(void)putchar(character);
-	machine->at_line_start = character == '\n';
-}
-
-static int report_failure(struct machine *machine, uint64_t code)
-{
-	switch (code) {
-	case GUEST_FAILED_TREE:
-		return fail(machine, "run the guest", "The guest found no devicetree at the address in x0", code);
-	case GUEST_FAILED_IDENTITY:
-		return fail(machine, "run the guest", "A load of the guest got a wrong value", code);
-	case GUEST_FAILED_GIC:
-		return fail(machine, "run the guest", "The guest's interrupt controller does not wake up", code);
-	case GUEST_FAILED_DOORBELL:
-		return fail(machine, "run the guest", "The doorbell did not ring as often as the guest rang it", code);
-	default:
-		return fail(machine, "run the guest", "The guest took an exception with this syndrome", code);
-	}
-}
-
-static int take_interrupt(struct machine *machine, uint64_t intid)
-{
-	if (intid != GUEST_INTID)
-		return fail(machine, "interrupt the guest", "The guest took another interrupt", intid);
-	machine->result->interrupts++;
-	return 0;
-}
-
-/* Rings so far. The kernel has counted them before the guest could go on. */
-static uint64_t count_rings(struct machine *machine)
-{
-	struct pollfd poller = { .fd = gh_ioevent_fd(machine->doorbell), .events = POLLIN };
-	uint64_t rings = 0;
-
-	if (poll(&poller, 1, 0) == 1 && read(poller.fd, &rings, sizeof(rings)) == sizeof(rings))
-		machine->result->doorbells += (unsigned int)rings;
-	return machine->result->doorbells;
-}
-
-static int store(struct machine *machine, uint64_t gpa, uint64_t value)
-{
-	machine->result->stores++;
-	switch (gpa) {
-	case GUEST_UART:
-		put_character(machine, (char)value);
-		return 0;
-	case GUEST_READY:
-		return gh_irqfd_raise(machine->irqfd);
-	case GUEST_TAKEN:
-		return take_interrupt(machine, value);
-	case GUEST_FAILURE:
-		return report_failure(machine, value);
-	case GUEST_DOORBELL:
-		return fail(machine, "ring the doorbell", "The kernel made an exit of a ring", gpa);
-	default:
-		return fail(machine, "serve a store", "There is no device at this address", gpa);
-	}
-}
-
-static int load(struct machine *machine, uint64_t gpa)
-{
-	machine->result->loads++;
-	if (gpa == GUEST_DOORBELLS)
-		return gh_mmio_complete(machine->vcpu, count_rings(machine));
-	if (gpa >= GUEST_IDENTITY && gpa < GUEST_IDENTITY + 8)
-		return gh_mmio_complete(machine->vcpu, GUEST_IDENTITY_VALUE >> (gpa - GUEST_IDENTITY) * 8);
-	return fail(machine, "serve a load", "There is no device at this address", gpa);
-}
-
-/* --- the loop ------------------------------------------------------------------------------------------------------- */
-
-/* 1: the guest has ended as it should. */
-static int serve(struct machine *machine, const struct gh_exit *exit)
-{
-	switch (exit->kind) {
-	case GH_EXIT_MMIO:
-		if (exit->mmio.is_store)
-			return store(machine, exit->mmio.gpa, exit->mmio.value);
-		return load(machine, exit->mmio.gpa);
-	case GH_EXIT_STOPPED:
-		if (exit->stop.cause == GH_STOP_POWER_OFF)
-			return 1;
-		return fail(machine, "run the guest", "The VM ended otherwise than by powering off; cause",
-			    exit->stop.cause);
-	case GH_EXIT_INTERRUPTED:
-		if (!has_expired(machine))
-			return 0;
-		return fail(machine, "run the guest", "The guest has not ended in time; seconds",
-			    machine->request->timeout);
-	default:
-		return fail(machine, "run the guest", "The guest made an exit that it never should; kind", exit->kind);
-	}
-}
-
-static int loop(struct machine *machine)
-{
-	const struct gh_exit *exit;
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
 	int ret;
 
-	do {
-		ret = gh_vcpu_run(machine->vcpu, &exit);
-		if (ret < 0)
-			return fail_library(machine, ret, gh_vcpu_failure(machine->vcpu));
-		if (machine->result->first_exit_ms <= 0)
-			machine->result->first_exit_ms = now_ms() - machine->started_ms;
-		ret = serve(machine, exit);
-	} while (ret == 0);
-	if (ret < 0)
-		return fail_library(machine, ret, NULL);
-	if (machine->result->interrupts != 1 || machine->result->doorbells != GUEST_RINGS)
-		return fail(machine, "run the guest", "The guest ended before its interrupt and its doorbells",
-			    machine->result->interrupts);
-	return 0;
-}
-
-static int run(struct machine *machine)
-{
-	int ret = pthread_create(&machine->watchdog, NULL, watch, machine);
-
-	if (ret != 0)
-		return fail_library(machine, -ret, NULL);
-	ret = loop(machine);
-	stop_watch(machine);
+	options.device = boot->request->device;
+	options.backend = boot->request->backend;
+	options.failure = &boot->result->failure;
+	ret = gh_vm_open(&options, &boot->vm);
+	if (ret == 0)
+		(void)snprintf(boot->result->backend, sizeof(boot->result->backend), "%s", gh_vm_backend(boot->vm));
 	return ret;
 }
 
-/* --- making the VM -------------------------------------------------------------------------------------------------- */
-
-static int fill_memory(struct machine *machine)
+static int on_progress(void *data, uint64_t done, uint64_t total)
 {
-	struct gh_memory memory = GH_MEMORY_INIT;
-	static char tree[8192];
-	int ret;
+	const struct boot *boot = data;
 
-	memory.gpa = MEMORY_GPA;
-	memory.length = MEMORY_SIZE;
-	if (machine->request->lend)
-		memory.flags |= GH_MEMORY_LEND;
-	ret = run_tree(tree, sizeof(tree), MEMORY_GPA, MEMORY_SIZE);
-	if (ret < 0)
-		return fail(machine, "make the devicetree", "libfdt refused", (uint64_t)-ret);
-	ret = gh_vm_map(machine->vm, &memory, NULL);
-	if (ret < 0)
-		return ret;
-	ret = gh_vm_write(machine->vm, MEMORY_GPA, gh_guest_start, (size_t)(gh_guest_end - gh_guest_start));
-	if (ret < 0)
-		return ret;
-	ret = gh_vm_write(machine->vm, TREE_GPA, tree, sizeof(tree));
-	if (ret < 0)
-		return ret;
-	return gh_vm_set_dtb(machine->vm, TREE_GPA, TREE_ROOM);
-}
-
-static int connect_devices(struct machine *machine)
-{
-	struct gh_irqfd_options irq = GH_IRQFD_OPTIONS_INIT;
-	struct gh_ioevent_options doorbell = GH_IOEVENT_OPTIONS_INIT;
-	int ret;
-
-	irq.line = GUEST_LINE;
-	ret = gh_irqfd_add(machine->vm, &irq, &machine->irqfd);
-	if (ret < 0)
-		return ret;
-	doorbell.gpa = GUEST_DOORBELL;
-	doorbell.width = 4;
-	return gh_ioevent_add(machine->vm, &doorbell, &machine->doorbell);
-}
-
-static int start(struct machine *machine)
-{
-	int ret = fill_memory(machine);
-
-	if (ret == 0)
-		ret = gh_vm_set_entry(machine->vm, MEMORY_GPA, TREE_GPA);
-	if (ret == 0)
-		ret = gh_vcpu_create(machine->vm, 0, &machine->vcpu);
-	if (ret == 0)
-		ret = connect_devices(machine);
-	machine->started_ms = now_ms();
-	if (ret == 0)
-		ret = gh_vm_start(machine->vm);
-	return ret < 0 ? fail_library(machine, ret, gh_vm_failure(machine->vm)) : 0;
-}
-
-static int open_vm(struct machine *machine)
-{
-	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
-	struct gh_failure failure = GH_FAILURE_INIT;
-	int ret;
-
-	options.backend = machine->request->backend;
-	options.device = machine->request->device;
-	options.failure = &failure;
-	options.gic_distributor = GUEST_GIC_DISTRIBUTOR;
-	options.gic_redistributors = GUEST_GIC_REDISTRIBUTORS;
-	ret = gh_vm_open(&options, &machine->vm);
-	if (ret < 0)
-		return fail_library(machine, ret, &failure);
-	(void)snprintf(machine->result->backend, sizeof(machine->result->backend), "%s", gh_vm_backend(machine->vm));
+	if (boot->shows_progress && total > 0)
+		(void)fprintf(stderr, "\rgh-run: loading %3.0f %%%s", (double)done * 100 / (double)total,
+			      done == total ? "\n" : "");
 	return 0;
 }
 
-void run_vm(const struct run_request *request, struct run_result *result)
+static int open_image(struct boot *boot, const char *path, uint32_t format, struct gh_image **ret_image)
 {
-	struct machine machine = {
-		.request = request,
-		.result = result,
-		.opened_ms = now_ms(),
-		.at_line_start = true,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.changed = PTHREAD_COND_INITIALIZER,
-	};
+	struct gh_image_options options = GH_IMAGE_OPTIONS_INIT;
+
+	options.path = path;
+	options.format = format;
+	options.progress = on_progress;
+	options.progress_data = boot;
+	options.failure = &boot->result->failure;
+	return gh_image_open(&options, ret_image);
+}
+
+/* The plan comes before the memory, so that what does not fit is found out before anything is given away. */
+static int plan(struct boot *boot)
+{
+	struct gh_image_place_options options = GH_IMAGE_PLACE_OPTIONS_INIT;
+	int ret = open_image(boot, boot->request->kernel, GH_IMAGE_AUTO, &boot->kernel);
+
+	if (ret == 0 && boot->request->initrd != NULL)
+		ret = open_image(boot, boot->request->initrd, GH_IMAGE_RAW, &boot->initrd);
+	if (ret < 0)
+		return ret;
+	options.ram_gpa = RAM_GPA;
+	options.ram_size = boot->request->memory;
+	options.kernel = boot->kernel;
+	options.initrd = boot->initrd;
+	ret = gh_image_place(boot->vm, &options, &boot->plan);
+	return ret < 0 ? fail_vm(boot, ret) : 0;
+}
+
+static int load(struct boot *boot)
+{
+	struct gh_memory memory = GH_MEMORY_INIT;
+	double begun = run_now_ms();
 	int ret;
 
-	memset(result, 0, sizeof(*result));
-	ret = open_vm(&machine);
+	memory.gpa = RAM_GPA;
+	memory.length = boot->request->memory;
+	if (boot->request->lend)
+		memory.flags |= GH_MEMORY_LEND;
+	ret = gh_vm_map(boot->vm, &memory, NULL);
 	if (ret == 0)
-		ret = start(&machine);
+		ret = gh_image_load_plan(boot->vm, &boot->plan);
 	if (ret == 0)
-		ret = run(&machine);
-	gh_vm_close(machine.vm);
-	if (!machine.at_line_start)
-		(void)putchar('\n');
-	result->ok = ret == 0;
-	result->total_ms = now_ms() - machine.opened_ms;
+		ret = gh_vm_set_entry(boot->vm, boot->plan.entry);
+	/* The boot protocol of arm64: x0 has the devicetree. Where registers cannot be set the hypervisor does that. */
+	if (ret == 0 && (gh_vm_features(boot->vm) & GH_FEATURE_REGISTERS) != 0)
+		ret = gh_vm_set_register(boot->vm, GH_REG_X0, boot->plan.dtb_gpa);
+	boot->result->load_ms = run_now_ms() - begun;
+	return ret < 0 ? fail_vm(boot, ret) : 0;
+}
+
+static int add_devices(struct boot *boot)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_bus_unmatched_options unmatched = GH_BUS_UNMATCHED_OPTIONS_INIT;
+	struct gh_irqfd *irqfd;
+	struct gh_vcpu *vcpu;
+	int ret = 0;
+
+	for (uint32_t id = 0; id < boot->request->cpus && ret == 0; id++)
+		ret = gh_vcpu_create(boot->vm, id, &vcpu);
+	options.line = CONSOLE_LINE;
+	if (ret == 0)
+		ret = gh_irqfd_add(boot->vm, &options, &irqfd);
+	if (ret == 0)
+		ret = run_console_attach(boot->console, boot->vm, CONSOLE_GPA, irqfd);
+	/* Linux looks for devices that are not there; it finds nothing. */
+	unmatched.policy = GH_BUS_UNMATCHED_VALUE;
+	if (ret == 0)
+		ret = gh_bus_set_unmatched(boot->vm, &unmatched);
+	return ret < 0 ? fail_vm(boot, ret) : 0;
+}
+
+static int dump_tree(struct boot *boot)
+{
+	const void *blob;
+	size_t size;
+	FILE *file;
+	bool good;
+
+	if (boot->request->dtb_file == NULL || gh_fdt_blob(boot->fdt, &blob, &size) < 0)
+		return 0;
+	file = fopen(boot->request->dtb_file, "we");
+	good = file != NULL && fwrite(blob, 1, size, file) == size;
+	if (file != NULL && fclose(file) != 0)
+		good = false;
+	return good ? 0 : fail(boot, -EIO, "write the devicetree", "The file cannot be written.", "Choose another one.");
+}
+
+static int write_tree(struct boot *boot)
+{
+	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
+	int ret;
+
+	options.command_line = boot->request->command_line;
+	options.initrd_gpa = boot->plan.initrd_gpa;
+	options.initrd_length = boot->plan.initrd_size;
+	options.name = "gh-run";
+	ret = gh_fdt_open(boot->vm, &options, &boot->fdt);
+	if (ret == 0)
+		ret = gh_fdt_add_serial(boot->fdt, CONSOLE_GPA, CONSOLE_LINE, 0);
+	if (ret == 0)
+		ret = gh_fdt_finish(boot->fdt, boot->plan.dtb_gpa, boot->plan.dtb_room);
+	return ret < 0 ? fail_vm(boot, ret) : dump_tree(boot);
+}
+
+/* --- running -------------------------------------------------------------------------------------------------------- */
+
+/* Loads and stores go to the bus. */
+static int on_exit(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
+{
+	struct boot *boot = data;
+
+	(void)atomic_fetch_add(&boot->exits[exit->kind < RUN_KINDS ? exit->kind : GH_EXIT_UNKNOWN], 1);
+	run_trace_exit(boot->trace, gh_vcpu_id(vcpu), exit);
+	return GH_LOOP_CONTINUE;
+}
+
+static void on_access(void *data, const struct gh_bus_event *event)
+{
+	struct boot *boot = data;
+
+	run_trace_access(boot->trace, event);
+}
+
+static void *run_guest(void *argument)
+{
+	struct gh_loop_options options = GH_LOOP_OPTIONS_INIT;
+	struct boot *boot = argument;
+
+	options.exit = on_exit;
+	options.data = boot;
+	boot->run_result = gh_vm_run(boot->vm, &options);
+	run_console_finish(boot->console);
+	return NULL;
+}
+
+static void judge(struct boot *boot, enum run_event event)
+{
+	struct run_result *result = boot->result;
+
+	switch (event) {
+	case RUN_EVENT_SIGNAL:
+		result->end = RUN_KILLED;
+		return;
+	case RUN_EVENT_ESCAPE:
+		result->end = RUN_ESCAPED;
+		return;
+	case RUN_EVENT_TIMEOUT:
+		result->end = RUN_TIMED_OUT;
+		return;
+	case RUN_EVENT_ERROR:
+		(void)fail(boot, -EIO, "write the guest's text", "Standard output takes no more.", "");
+		return;
+	default:
+		break;
+	}
+	if (boot->run_result < 0) {
+		(void)fail_vm(boot, boot->run_result);
+		return;
+	}
+	result->end = RUN_STOPPED;
+	result->cause = (uint32_t)boot->run_result;
+}
+
+static int run(struct boot *boot)
+{
+	struct gh_bus_trace_options trace = GH_BUS_TRACE_OPTIONS_INIT;
+	double begun = run_now_ms();
+	enum run_event event;
+	pthread_t thread;
+	int ret;
+
+	trace.trace = on_access;
+	trace.data = boot;
+	ret = boot->trace != NULL ? gh_bus_set_trace(boot->vm, &trace) : 0;
+	if (ret == 0)
+		ret = gh_vm_start(boot->vm);
+	if (ret < 0)
+		return fail_vm(boot, ret);
+	ret = -pthread_create(&thread, NULL, run_guest, boot);
+	if (ret < 0)
+		return fail(boot, ret, "run the guest", "There is no thread for it.", "End other programs.");
+	event = run_console_serve(boot->console, &boot->result->signal);
+	if (event != RUN_EVENT_END) {
+		run_trace_host(boot->trace, "quit");
+		(void)gh_vm_quit(boot->vm);
+	}
+	(void)pthread_join(thread, NULL);
+	boot->result->total_ms = run_now_ms() - begun;
+	if (run_console_mark_ms(boot->console) >= 0)
+		boot->result->mark_ms = run_console_mark_ms(boot->console) - begun;
+	judge(boot, event);
+	return 0;
+}
+
+static void collect(struct boot *boot)
+{
+	struct run_result *result = boot->result;
+	struct gh_bus_counts counts = GH_BUS_COUNTS_INIT;
+	struct run_console_counts console;
+
+	run_console_count(boot->console, &console);
+	result->interrupts = console.interrupts;
+	if (gh_bus_counts(boot->vm, &counts) == 0)
+		result->unmatched = counts.unmatched_loads + counts.unmatched_stores;
+	result->loads = console.loads + counts.unmatched_loads;
+	result->stores = console.stores + counts.unmatched_stores;
+	for (uint32_t kind = 0; kind < RUN_KINDS; kind++)
+		result->exits[kind] = atomic_load(&boot->exits[kind]);
+	result->exits[GH_EXIT_MMIO] = result->loads + result->stores;
+}
+
+static int prepare(struct boot *boot)
+{
+	int ret = open_vm(boot);
+
+	if (ret == 0)
+		ret = plan(boot);
+	if (ret == 0)
+		ret = load(boot);
+	if (ret == 0)
+		ret = add_devices(boot);
+	if (ret == 0)
+		ret = write_tree(boot);
+	return ret;
+}
+
+static void clean_up(struct boot *boot)
+{
+	gh_fdt_close(boot->fdt);
+	gh_image_close(boot->initrd);
+	gh_image_close(boot->kernel);
+	if (boot->console != NULL)
+		run_console_detach(boot->console);
+	gh_vm_close(boot->vm);
+	if (boot->console != NULL)
+		run_console_close(boot->console);
+}
+
+void run_boot(const struct run_request *request, struct run_result *result)
+{
+	struct boot boot = { .request = request, .result = result, .plan = GH_IMAGE_PLAN_INIT };
+	const struct gh_failure no_failure = GH_FAILURE_INIT;
+	int ret = 0;
+
+	*result = (struct run_result){ .end = RUN_FAILED, .mark_ms = -1, .failure = no_failure };
+	boot.shows_progress = request->console && isatty(STDERR_FILENO) != 0;
+	if (request->trace_file != NULL) {
+		boot.trace = run_trace_open(request->trace_file);
+		if (boot.trace == NULL)
+			ret = fail(&boot, -errno, "write a trace", "The file cannot be made.", "Choose another one.");
+	}
+	if (ret == 0) {
+		boot.console = run_console_open(request, boot.trace);
+		if (boot.console == NULL)
+			ret = fail(&boot, -errno, "open the console", "There are no descriptors for it.", "Close others.");
+	}
+	if (ret == 0)
+		ret = prepare(&boot);
+	if (ret == 0)
+		ret = run(&boot);
+	if (ret == 0)
+		collect(&boot);
+	clean_up(&boot);
+	if (!run_trace_close(boot.trace) && ret == 0)
+		(void)fail(&boot, -EIO, "write a trace", "The file is not complete.", "See whether the disk is full.");
 }

@@ -9,6 +9,7 @@
 #define GH_LIB_INTERNAL_H
 
 #include "backend.h"
+#include "bus.h"
 
 #include <gh/ioevent.h>
 #include <gh/irq.h>
@@ -69,6 +70,7 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	struct gh_bus bus;
 };
 
 /* What the guest waits for from the VMM. */
@@ -122,6 +124,7 @@ struct gh_vcpu {
 	atomic_int tid; /* of the thread that ran it last */
 	struct gh_exit exit;
 	struct gh_failure failure;
+	struct gh_bus_slot bus;
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");

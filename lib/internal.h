@@ -69,6 +69,7 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 };
 
 /* What the guest waits for from the VMM. */
@@ -239,5 +240,18 @@ int gh_ioevents_activate(struct gh_vm *vm);
 void gh_ioevents_free(struct gh_vm *vm);
 /* A close-on-exec copy of the caller's eventfd and its id (-1: unknown), or a new one if `fd` is -1. -EINVAL: no eventfd. */
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
+
+/* vm.c; serial: gh_vm_set_dtb() without the lock */
+int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/* gic.c; serial */
+#define GH_GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
+#define GH_GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
+/* Where the redistributors of so many vCPUs go, before the start; checked against the address space and memory. */
+int gh_gic_place(struct gh_vm *vm, const char *step, uint32_t n_cpus, uint64_t *ret_redistributors);
+bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t n_cpus, uint64_t gpa, uint64_t length);
+
+/* irq.c; serial: each line that has an irqfd */
+void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
 
 #endif

@@ -34,6 +34,7 @@ struct gh_irqfd;
 struct gh_ioevent;
 struct gh_fake;
 struct gh_sim;
+struct gh_fdt;
 
 /** @} */
 #endif

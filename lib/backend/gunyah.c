@@ -106,6 +106,8 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.answer_is_fragile = true,
 		.eager_vcpus = true,
 		.needs_dtb = true,
+		.writes_memory_node = true,
+		.mmio_end = UINT64_C(1) << 30,
 	};
 	return 0;
 }
@@ -462,4 +464,5 @@ const struct gh_backend gh_backend_gunyah = {
 	.irqfd_check = gunyah_irqfd_check,
 	.irqfd = gunyah_irqfd,
 	.ioevent = gunyah_ioevent,
+	.fdt = gh_gunyah_fdt,
 };

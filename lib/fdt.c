@@ -82,6 +82,8 @@ static int check_options(struct gh_vm *vm, const struct gh_fdt_options *options)
 	if (options->n_cpus > vm->b.caps.max_vcpus)
 		return gh_fail(&vm->failure, -ERANGE, STEP_OPEN, NULL, "Ask gh_probe() how many there are.",
 			       "This hypervisor has %u vCPUs.", vm->b.caps.max_vcpus);
+	if (options->command_line != NULL && strnlen(options->command_line, GH_FDT_MAX) == GH_FDT_MAX)
+		return gh_fail_argument(&vm->failure, -ENOSPC, STEP_OPEN, "The command line is larger than 2 MiB.");
 	ret = check_name(vm, options->name);
 	if (ret == 0 && options->base != NULL)
 		ret = check_base(vm, options->base, options->base_size);
@@ -225,6 +227,8 @@ static int check_contents(struct gh_vm *vm, const struct gh_fdt_device *device)
 		if (property->length > GH_FDT_MAX)
 			return gh_fail_argument(&vm->failure, -ERANGE, STEP_ADD, "A property is larger than 2 MiB.");
 	}
+	if (device->n_irqs > GH_FDT_LINES)
+		return gh_fail_argument(&vm->failure, -ERANGE, STEP_ADD, "There are not so many lines.");
 	for (size_t i = 0; i < device->n_irqs; i++) {
 		if ((device->irqs[i].flags & ~(uint32_t)GH_IRQ_LEVEL) != 0)
 			return gh_fail_argument(&vm->failure, -EINVAL, STEP_ADD, "An interrupt has an unknown flag.");

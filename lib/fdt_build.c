@@ -288,12 +288,12 @@ static int write_device(const struct gh_fdt_build *build, const struct gh_fdt_no
 	static const char clock_names[] = "uartclk\0apb_pclk";
 	const uint32_t clocks[] = { clock, clock };
 	const uint64_t reg[] = { device->gpa, device->length };
-	int node;
+	int node = writer->error < 0 ? 0 : fdt_add_subnode(writer->tree, 0, device->name);
 
-	if (writer->error >= 0 && fdt_subnode_offset(writer->tree, 0, device->name) >= 0)
+	if (node == -FDT_ERR_EXISTS)
 		return REFUSE(build, -EEXIST, "Leave it out of the tree, or give the device another name.",
 			      "The tree has a node %s already.", device->name);
-	node = gh_fdt_child(writer, 0, device->name);
+	gh_fdt_keep(writer, node);
 	if ((device->flags & GH_FDT_PRIMECELL) != 0) {
 		gh_fdt_put(writer, node, "clock-names", clock_names, sizeof(clock_names));
 		gh_fdt_put_cells(writer, node, "clocks", clocks, COUNT(clocks));

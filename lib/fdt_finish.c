@@ -10,8 +10,9 @@
 
 #define STEP "build the devicetree"
 
-/* What a tree without devices has, generously; more is found out by trying. */
-#define FIRST_ROOM 8192u
+/* What a tree without devices has; of a cpu, a region or a line; of a device beside its properties. All generous. */
+#define ROOM_OF_TREE 8192u
+#define ROOM_OF_NODE 384u
 /* Gunyah's resource manager adds to the tree, and wants twice the result: four times the tree is enough for both. */
 #define GROWTH 4u
 
@@ -182,10 +183,23 @@ static int gather(struct gh_fdt_build *build)
 
 /* --- the tree ----------------------------------------------------------------------------------------------------- */
 
-/* Tries with twice the room until it fits: nobody can say before what libfdt will need. */
+/* What the tree will hardly exceed. */
+static size_t estimate(const struct gh_fdt_build *build)
+{
+	const struct gh_fdt *fdt = build->fdt;
+	size_t nodes = (size_t)build->n_cpus + build->vm->n_regions + build->plan.n_lines;
+	size_t room = ROOM_OF_TREE + (fdt->base != NULL ? fdt_totalsize(fdt->base) : 0) +
+		      (fdt->command_line != NULL ? strlen(fdt->command_line) : 0) + nodes * ROOM_OF_NODE;
+
+	for (const struct gh_fdt_node *node = fdt->nodes; node != NULL && room <= GH_FDT_MAX; node = node->next)
+		room += ROOM_OF_NODE + fdt_totalsize(node->properties);
+	return room;
+}
+
+/* If it is more, with twice the room until it fits: nobody can say before what libfdt will need. */
 static int build_blob(struct gh_fdt_build *build, void **ret_blob)
 {
-	size_t room = FIRST_ROOM + (build->fdt->base != NULL ? fdt_totalsize(build->fdt->base) : 0);
+	size_t room = estimate(build);
 
 	for (;;) {
 		void *blob = malloc(room);

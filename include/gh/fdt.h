@@ -118,7 +118,7 @@ GH_BEGIN_DECLS
  * @retval -EINVAL @p vm or @p ret_fdt is NULL; the structure has an unknown tail or a reserved field is set; the name is
  *                 none; the caller's tree is garbage, truncated, older than version 16, or not as gh_fdt_options::base says.
  * @retval -ERANGE The initial RAM disk wraps around, or there are more cpus than the hypervisor has.
- * @retval -ENOSPC The caller's tree is larger than #GH_FDT_MAX.
+ * @retval -ENOSPC The caller's tree or the command line is larger than #GH_FDT_MAX.
  * @retval -EBUSY  The VM has been started.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.

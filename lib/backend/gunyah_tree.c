@@ -221,7 +221,7 @@ static bool has_shm(const struct reader *reader, const struct gh_region *region)
 
 		if (memory < 0 || !gh_gunyah_is_shm(reader->tree, node))
 			continue;
-		if (!read_u32(reader->tree, memory, "label", &label) && !gh_gunyah_label(reader->tree, node, &label))
+		if (!gh_gunyah_label(reader->tree, memory, &label) && !gh_gunyah_label(reader->tree, node, &label))
 			continue;
 		if (label == region->id && read_address(reader->tree, memory, "base", &base) && base == region->gpa)
 			return true;

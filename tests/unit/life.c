@@ -16,6 +16,7 @@
 #define MARK_FIRST UINT64_C(0x500)
 #define MARK_SECOND UINT64_C(0x604)
 #define LINE 5
+#define SERIAL UINT64_C(0x3f8)
 
 /* One call of the library. */
 #define CALL(expression) (table_counts = true, result = (expression), table_counts = false, result)
@@ -64,6 +65,7 @@ struct life {
 	void *shm;
 	int fd; /* the caller's eventfd of the second line */
 	struct gh_vm *vm;
+	struct gh_fdt *fdt;
 	struct gh_vcpu *vcpus[2];
 	struct gh_irqfd *lines[2];
 	struct gh_ioevent *bells[3];
@@ -127,20 +129,32 @@ static int map(struct life *life, uint64_t gpa, uint64_t length, void *host, boo
 	return 0;
 }
 
-static int write_tree(struct life *life)
+static int describe(struct life *life)
 {
-	static const struct tree_bell bells[] = { { LINE, LINE, 1 }, { 6, 6, 1 } };
-	static const struct tree_shm shms[] = { { 1, SHM_GPA } };
-	static const struct tree tree = { .cpus = 2, .bells = bells, .bell_count = 2, .shms = shms, .shm_count = 1 };
-	static char buffer[TREE_ROOM];
-	size_t size = tree_build(&tree, buffer, sizeof(buffer));
 	int result;
 
-	ck_assert_uint_gt(size, 0);
-	if (CALL(gh_vm_write(life->vm, DTB_GPA, buffer, size)) < 0 ||
-	    CALL(gh_vm_set_dtb(life->vm, DTB_GPA, 2 * TREE_ROOM)) < 0)
-		return result;
-	return CALL(gh_vm_set_entry(life->vm, RAM_GPA, DTB_GPA));
+	if (CALL(gh_fdt_add_serial(life->fdt, SERIAL, LINE, 0)) < 0 ||
+	    CALL(gh_fdt_add_virtio(life->fdt, SERIAL + 0x1000, LINE + 1, 0)) < 0 ||
+	    CALL(gh_fdt_finish(life->fdt, DTB_GPA, 0)) < 0)
+		return check(result, NULL, NULL, gh_vm_failure(life->vm));
+	return 0;
+}
+
+/* When memory, vCPUs and lines are there. */
+static int write_tree(struct life *life)
+{
+	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
+	struct gh_fdt *fdt = (void *)&mark;
+	int result;
+	int ret;
+
+	options.command_line = "a command line";
+	if (CALL(gh_fdt_open(life->vm, &options, &fdt)) < 0)
+		return check(result, fdt, &mark, gh_vm_failure(life->vm));
+	life->fdt = fdt;
+	ret = describe(life);
+	DO(gh_fdt_close(fdt));
+	return ret < 0 ? ret : CALL(gh_vm_set_entry(life->vm, RAM_GPA, DTB_GPA));
 }
 
 static int add_vcpus(struct life *life)
@@ -207,8 +221,6 @@ static int configure(struct life *life)
 	if (ret == 0)
 		ret = map(life, SHM_GPA, SHM_SIZE, life->shm, false, 1);
 	if (ret == 0)
-		ret = write_tree(life);
-	if (ret == 0)
 		ret = add_vcpus(life);
 	if (ret == 0)
 		ret = add_line(life, 0, -1);
@@ -216,6 +228,8 @@ static int configure(struct life *life)
 		ret = add_line(life, 1, life->fd);
 	if (ret == 0)
 		ret = add_bells(life);
+	if (ret == 0)
+		ret = write_tree(life);
 	/* Before the start: it counts. */
 	return ret < 0 ? ret : CALL(gh_irqfd_raise(life->lines[0]));
 }

@@ -37,6 +37,8 @@ struct gh_caps {
 	bool answer_is_fragile;    /* H1: a signal destroys the answer of a load that is on its way into the guest */
 	bool eager_vcpus;          /* vCPUs may be added after the start */
 	bool needs_dtb;            /* cannot start without a devicetree */
+	bool locks_memory;         /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
+	bool memory_must_stay;     /* pages must not age before the guest's first touch: lock them if that can be */
 	bool writes_memory_node;   /* the hypervisor itself writes the devicetree's node of memory */
 	uint64_t mmio_end;         /* accesses from here on are not reported to user space; 0: all are */
 };
@@ -231,5 +233,13 @@ bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_
 bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
 /* The region that holds all of the range, or NULL. */
 const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+
+/*
+ * mapping.c. Writes to every page without changing it, so that each is a page of its own and not the kernel's zero page;
+ * `may_touch`: with stores of this process where the kernel cannot, so it must be writable.
+ */
+int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch);
+/* `error` of a request that could not lock a region of that length, explained with the limit. */
+int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length);
 
 #endif

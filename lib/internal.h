@@ -39,10 +39,12 @@ enum gh_quit {
 	GH_QUIT_EVER,
 };
 
-/* A mapping that the library made for a region. */
+/* What the library has done in the host for a region, to be undone at the end. */
 struct gh_mapping {
-	void *address;
+	void *address; /* a mapping of its own, guards included; NULL: the caller has made it */
 	size_t length;
+	void *locked; /* NULL: nothing is */
+	size_t locked_length;
 };
 
 struct gh_courier;
@@ -57,7 +59,7 @@ struct gh_vm {
 	int pid;
 	volatile uint8_t *alive; /* a byte that a forked child sees as 0 */
 	struct gh_region **regions;
-	struct gh_mapping *mappings; /* one for each region; address NULL for a caller's own */
+	struct gh_mapping *mappings; /* one for each region */
 	struct gh_vcpu *vcpus;
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
@@ -250,6 +252,15 @@ int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
 /* Where the redistributors of so many vCPUs go, before the start; checked against the address space and memory. */
 int gh_gic_place(struct gh_vm *vm, const char *step, uint32_t n_cpus, uint64_t *ret_redistributors);
 bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t n_cpus, uint64_t gpa, uint64_t length);
+
+/* mapping.c; serial. Failures are explained. */
+int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
+/* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
+int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
+/* After the kernel has got it; never fails. */
+void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping);
+void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
+void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping);
 
 /* irq.c; serial: each line that has an irqfd */
 void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);

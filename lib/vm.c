@@ -404,6 +404,8 @@ static int start(struct gh_vm *vm)
 	ret = apply(vm);
 	if (ret < 0) {
 		atomic_store(&vm->state, GH_VM_BROKEN);
+		/* Nobody knows how far the kernel has come: the guest may have what was to be lent. */
+		gh_regions_lent(vm);
 		if (vm->failure.error == 0)
 			(void)gh_fail_request(&vm->failure, ret, STEP_START, "");
 		return ret;

@@ -11,6 +11,8 @@
 
 #define SHM_GPA UINT64_C(0x90000000)
 #define SHM_SIZE (2 * MIB)
+#define SMALL_GPA UINT64_C(0xa0000000)
+#define SMALL_SIZE 4096
 #define BELL UINT64_C(0x4000)
 #define LATE_BELL UINT64_C(0x4100)
 #define MARK_FIRST UINT64_C(0x500)
@@ -64,6 +66,7 @@ struct life {
 	struct gh_failure failure;
 	void *shm;
 	int fd; /* the caller's eventfd of the second line */
+	int file;
 	struct gh_vm *vm;
 	struct gh_fdt *fdt;
 	struct gh_vcpu *vcpus[2];
@@ -121,6 +124,12 @@ static int map(struct life *life, uint64_t gpa, uint64_t length, void *host, boo
 	memory.length = length;
 	memory.host = host;
 	memory.flags |= lend ? (uint32_t)GH_MEMORY_LEND : 0;
+	/* A small one with everything that can be asked for. */
+	if (gpa == SMALL_GPA) {
+		memory.flags |= GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK;
+		memory.fd = life->file;
+		memory.offset = SMALL_SIZE;
+	}
 	if (CALL(gh_vm_map(life->vm, &memory, &ret_id)) < 0) {
 		ck_assert_uint_eq(ret_id, UINT32_MAX);
 		return check(result, NULL, NULL, gh_vm_failure(life->vm));
@@ -220,6 +229,8 @@ static int configure(struct life *life)
 		ret = map(life, RAM_GPA, RAM_SIZE, NULL, life->kind->lend, 0);
 	if (ret == 0)
 		ret = map(life, SHM_GPA, SHM_SIZE, life->shm, false, 1);
+	if (ret == 0)
+		ret = map(life, SMALL_GPA, SMALL_SIZE, NULL, false, 2);
 	if (ret == 0)
 		ret = add_vcpus(life);
 	if (ret == 0)
@@ -375,6 +386,9 @@ static void begin(struct life *life, const struct life_kind *kind)
 	ck_assert_int_eq(mprotect(life->shm, SHM_SIZE, PROT_READ | PROT_WRITE), 0);
 	life->fd = eventfd(0, EFD_CLOEXEC);
 	ck_assert_int_ge(life->fd, 0);
+	life->file = memfd_create("life", MFD_CLOEXEC);
+	ck_assert_int_ge(life->file, 0);
+	ck_assert_int_eq(ftruncate(life->file, 2 * SMALL_SIZE), 0);
 }
 
 static void end(struct life *life)
@@ -385,6 +399,7 @@ static void end(struct life *life)
 	gh_fake_free(life->fake);
 	ck_assert_int_eq(munmap((char *)life->shm - 4096, SHM_SIZE + 2 * 4096), 0);
 	(void)close(life->fd);
+	(void)close(life->file);
 }
 
 int life_run(const struct life_kind *kind)

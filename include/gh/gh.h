@@ -11,6 +11,7 @@
 #include "error.h"
 #include "exit.h"
 #include "fake.h"
+#include "fdt.h"
 #include "ioevent.h"
 #include "irq.h"
 #include "loop.h"

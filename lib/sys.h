@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct gh_sys {
@@ -33,7 +34,9 @@ struct gh_sys {
 	/* A memory file of `length` bytes. */
 	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
 	ssize_t (*read)(struct gh_sys *sys, int fd, void *buffer, size_t length);
+	ssize_t (*pread)(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset);
 	ssize_t (*write)(struct gh_sys *sys, int fd, const void *buffer, size_t length);
+	int (*fstat)(struct gh_sys *sys, int fd, struct stat *ret_stat);
 	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);
 
 	/* Address space. */

@@ -132,6 +132,24 @@ static ssize_t table_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 	return ret;
 }
 
+static ssize_t table_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = strike("pread");
+
+	if (ret == 0)
+		BELOW(inner(sys)->pread(inner(sys), fd, buffer, length, offset));
+	return ret;
+}
+
+static int table_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
+{
+	int ret = strike("fstat");
+
+	if (ret == 0)
+		BELOW(inner(sys)->fstat(inner(sys), fd, ret_stat));
+	return ret;
+}
+
 static int table_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
 {
 	int ret = strike("ppoll");
@@ -299,7 +317,9 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.eventfd = table_eventfd,
 			.memfd = table_memfd,
 			.read = table_read,
+			.pread = table_pread,
 			.write = table_write,
+			.fstat = table_fstat,
 			.ppoll = table_ppoll,
 			.mmap = table_mmap,
 			.munmap = table_munmap,

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "exit.h"
 #include "fake.h"
+#include "image.h"
 #include "ioevent.h"
 #include "irq.h"
 #include "loop.h"

@@ -22,7 +22,8 @@ static const char usage_text[] =
 	"  --cpus N           vCPUs (1)\n"
 	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
 	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
-	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be repeated: one boot\n"
+	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be repeated: one "
+	"boot\n"
 	"                     after the other, and a table at the end\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"
 	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
@@ -37,8 +38,10 @@ static const char usage_text[] =
 	"\n"
 	"On a terminal, Ctrl-A x ends the guest, and Ctrl-A Ctrl-A sends Ctrl-A.\n"
 	"\n"
-	"Status: 0 if every guest switched itself off, 1 if something failed, 2 for wrong usage, 3 if a guest asked for a reset,\n"
-	"4 if it crashed or was ended by its hypervisor, 5 after the escape key, 124 after the timeout, 130, 143 or 129 after\n"
+	"Status: 0 if every guest switched itself off, 1 if something failed, 2 for wrong usage, 3 if a guest asked for a "
+	"reset,\n"
+	"4 if it crashed or was ended by its hypervisor, 5 after the escape key, 124 after the timeout, 130, 143 or 129 "
+	"after\n"
 	"SIGINT, SIGTERM or SIGHUP.\n";
 
 enum {
@@ -138,7 +141,9 @@ static int read_size(const char *text, uint64_t *ret_size)
 	static const struct {
 		const char *unit;
 		uint64_t bytes;
-	} units[] = { { "", MIB }, { "M", MIB }, { "MiB", MIB }, { "G", MIB << 10 }, { "GiB", MIB << 10 }, { "K", 1 << 10 } };
+	} units[] = {
+		{ "", MIB }, { "M", MIB }, { "MiB", MIB }, { "G", MIB << 10 }, { "GiB", MIB << 10 }, { "K", 1 << 10 }
+	};
 	unsigned long number;
 	const char *rest;
 

@@ -324,7 +324,8 @@ static void choose(struct run_console *console, struct pollfd fds[FDS])
 	fds[SIGNALS] = (struct pollfd){ .fd = console->signals, .events = POLLIN };
 	fds[END] = (struct pollfd){ .fd = console->end_fd, .events = POLLIN };
 	/* Keys stay with the terminal until the guest has taken those before. */
-	fds[INPUT] = (struct pollfd){ .fd = console->input_over || console->n_keys > 0 ? -1 : STDIN_FILENO, .events = POLLIN };
+	fds[INPUT] =
+		(struct pollfd){ .fd = console->input_over || console->n_keys > 0 ? -1 : STDIN_FILENO, .events = POLLIN };
 	fds[OUTPUT] = (struct pollfd){ .fd = waiting(console) > 0 ? STDOUT_FILENO : -1, .events = POLLOUT };
 }
 

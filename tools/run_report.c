@@ -49,16 +49,16 @@ static void print_ms(double ms, int width)
 
 void run_report_table(const struct run_request *requests, const struct run_result *results, unsigned int count)
 {
-	(void)printf("%-12s %-28s %12s %10s %10s %10s %10s %10s  %s\n", "backend", "device", "user space ms", "total ms", "loads",
-		     "stores", "others", "interrupts", "result");
+	(void)printf("%-12s %-28s %12s %10s %10s %10s %10s %10s  %s\n", "backend", "device", "user space ms", "total ms",
+		     "loads", "stores", "others", "interrupts", "result");
 	for (unsigned int i = 0; i < count; i++) {
 		const struct run_result *result = &results[i];
 
 		(void)printf("%-12s %-28s ", result->backend, name_of(&requests[i]));
 		print_ms(result->mark_ms, 13);
 		print_ms(result->total_ms, 11);
-		(void)printf(" %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", result->loads, result->stores,
-			     others(result), result->interrupts, end_of(result));
+		(void)printf(" %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  %s\n", result->loads,
+			     result->stores, others(result), result->interrupts, end_of(result));
 	}
 	(void)fflush(stdout);
 }
@@ -107,8 +107,8 @@ void run_report_json(const struct run_request *request, const struct run_result 
 	json_string("backend", result->backend);
 	(void)printf(", ");
 	json_string("result", end_of(result));
-	(void)printf(", \"loads\": %" PRIu64 ", \"stores\": %" PRIu64 ", \"unmatched\": %" PRIu64 ", \"exits\": {", result->loads,
-		     result->stores, result->unmatched);
+	(void)printf(", \"loads\": %" PRIu64 ", \"stores\": %" PRIu64 ", \"unmatched\": %" PRIu64 ", \"exits\": {",
+		     result->loads, result->stores, result->unmatched);
 	for (uint32_t kind = 0; kind < RUN_KINDS; kind++)
 		(void)printf("%s\"%s\": %" PRIu64, kind == 0 ? "" : ", ", gh_exit_name(kind), result->exits[kind]);
 	(void)printf("}, \"interrupts\": %" PRIu64 ", ", result->interrupts);

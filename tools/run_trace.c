@@ -41,7 +41,8 @@ struct run_trace *run_trace_open(const char *path)
 static void begin(struct run_trace *trace, uint32_t row)
 {
 	flockfile(trace->file);
-	(void)fprintf(trace->file, ",\n{\"ph\": \"i\", \"s\": \"t\", \"pid\": 1, \"tid\": %u, \"ts\": %.3f, \"name\": ", row,
+	(void)fprintf(trace->file,
+		      ",\n{\"ph\": \"i\", \"s\": \"t\", \"pid\": 1, \"tid\": %u, \"ts\": %.3f, \"name\": ", row,
 		      (run_now_ms() - trace->begun_ms) * 1e3);
 }
 
@@ -57,7 +58,8 @@ void run_trace_access(struct run_trace *trace, const struct gh_bus_event *event)
 		return;
 	begin(trace, gh_vcpu_id(event->vcpu));
 	(void)fprintf(trace->file,
-		      "\"%s %s\", \"args\": {\"gpa\": \"0x%" PRIx64 "\", \"width\": %" PRIu32 ", \"value\": \"0x%" PRIx64 "\"}",
+		      "\"%s %s\", \"args\": {\"gpa\": \"0x%" PRIx64 "\", \"width\": %" PRIu32 ", \"value\": \"0x%" PRIx64
+		      "\"}",
 		      event->is_store != 0 ? "store" : "load", event->range != NULL ? event->range : "nowhere", event->gpa,
 		      event->width, event->value);
 	end(trace);

@@ -16,6 +16,8 @@
 #define RAM_GPA UINT64_C(0x80000000)
 #define CONSOLE_GPA UINT64_C(0x10000000)
 #define CONSOLE_LINE 5u
+/* Loading that takes longer shows how far it is. */
+#define PATIENCE_MS 500
 
 struct boot {
 	const struct run_request *request;
@@ -28,6 +30,7 @@ struct boot {
 	struct gh_image_plan plan;
 	struct gh_fdt *fdt;
 	bool shows_progress;
+	double loading_since;
 	atomic_uint_fast64_t exits[RUN_KINDS];
 	int run_result; /* of gh_vm_run() */
 };
@@ -82,7 +85,7 @@ static int on_progress(void *data, uint64_t done, uint64_t total)
 {
 	const struct boot *boot = data;
 
-	if (boot->shows_progress && total > 0)
+	if (boot->shows_progress && total > 0 && run_now_ms() - boot->loading_since > PATIENCE_MS)
 		(void)fprintf(stderr, "\rgh-run: loading %3.0f %%%s", (double)done * 100 / (double)total,
 			      done == total ? "\n" : "");
 	return 0;
@@ -124,6 +127,7 @@ static int load(struct boot *boot)
 	double begun = run_now_ms();
 	int ret;
 
+	boot->loading_since = begun;
 	memory.gpa = RAM_GPA;
 	memory.length = boot->request->memory;
 	if (boot->request->lend)
@@ -132,10 +136,7 @@ static int load(struct boot *boot)
 	if (ret == 0)
 		ret = gh_image_load_plan(boot->vm, &boot->plan);
 	if (ret == 0)
-		ret = gh_vm_set_entry(boot->vm, boot->plan.entry);
-	/* The boot protocol of arm64: x0 has the devicetree. Where registers cannot be set the hypervisor does that. */
-	if (ret == 0 && (gh_vm_features(boot->vm) & GH_FEATURE_REGISTERS) != 0)
-		ret = gh_vm_set_register(boot->vm, GH_REG_X0, boot->plan.dtb_gpa);
+		ret = gh_vm_set_entry(boot->vm, boot->plan.entry, boot->plan.dtb_gpa);
 	boot->result->load_ms = run_now_ms() - begun;
 	return ret < 0 ? fail_vm(boot, ret) : 0;
 }
@@ -198,7 +199,7 @@ static int write_tree(struct boot *boot)
 /* --- running -------------------------------------------------------------------------------------------------------- */
 
 /* Loads and stores go to the bus. */
-static int on_exit(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
+static int take_exit(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	struct boot *boot = data;
 
@@ -219,7 +220,7 @@ static void *run_guest(void *argument)
 	struct gh_loop_options options = GH_LOOP_OPTIONS_INIT;
 	struct boot *boot = argument;
 
-	options.exit = on_exit;
+	options.exit = take_exit;
 	options.data = boot;
 	boot->run_result = gh_vm_run(boot->vm, &options);
 	run_console_finish(boot->console);

@@ -130,11 +130,11 @@ struct gh_vcpu {
 	struct gh_vm *vm;
 	struct gh_vcpu *next;
 	struct gh_vcpu_live *live;
-	uint32_t load_width; /* of a pending load */
 	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
-	atomic_uint entry; /* ordered by live->pending */
-	unsigned int entry_with_answer;
-	bool made; /* the kernel has it */
+	atomic_uint entry;                 /* ordered by live->pending */
+	bool made;                         /* the kernel has it */
+	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
 	 * entry (the VM is paused or over), so that the word alone says whether to enter.

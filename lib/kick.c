@@ -91,6 +91,8 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	gh_kick_self.token = (uint64_t)(uint32_t)tid << 32 | (uint32_t)vm->kick_signal;
 	atomic_store(&vcpu->tid, tid);
 	vcpu->live->owner = gh_kick_self.token;
+	/* The bus knows the thread of what it remembers. */
+	vcpu->bus.generation = GH_BUS_NO_GENERATION;
 	return 0;
 }
 

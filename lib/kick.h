@@ -32,6 +32,15 @@ static inline void gh_kick_set_entry(struct gh_vcpu *vcpu, unsigned int entry)
 	atomic_store_explicit(&vcpu->entry, entry, memory_order_relaxed);
 }
 
+/* The next entry carries an answer that a signal could destroy. Each has a number of its own, for the courier. */
+static inline void gh_kick_set_fragile(struct gh_vcpu *vcpu)
+{
+	gh_kick_set_entry(vcpu, GH_FRAGILE);
+	/* One thread at a time: it has the vCPU, or answers its load. */
+	atomic_store_explicit(&vcpu->entries, atomic_load_explicit(&vcpu->entries, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 /* From OUT to the next entry; false if another thread is in gh_vcpu_run(). */
 static inline bool gh_kick_begin(struct gh_vcpu *vcpu)
 {
@@ -57,11 +66,7 @@ static inline int gh_kick_enter(struct gh_vcpu *vcpu)
 
 	gh_kick_self.current = vcpu;
 	GH_POINT(ENTER_CURRENT);
-	/* Only this thread writes it. */
-	if (gh_kick_entry(vcpu) == GH_FRAGILE)
-		atomic_store_explicit(&vcpu->entries, atomic_load_explicit(&vcpu->entries, memory_order_relaxed) + 1,
-				      memory_order_relaxed);
-	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b);
+	ret = vcpu->run(&vcpu->b);
 	GH_POINT(LEAVE_BEGUN);
 	gh_kick_self.current = NULL;
 	GH_POINT(RUN_RETURNED);

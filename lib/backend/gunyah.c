@@ -429,7 +429,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
  * The kernel compares a data match with all of the guest's register, not with what the store writes of it (section 10.3 of
  * the Gunyah UAPI document), and hands on as an exit what should have rung. It never hands on what did ring.
  */
-static __attribute__((noinline)) bool rings(struct gh_bvcpu *vcpu)
+static bool rings(struct gh_bvcpu *vcpu)
 {
 	const struct gh_exit *exit = &vcpu->exit;
 
@@ -437,19 +437,34 @@ static __attribute__((noinline)) bool rings(struct gh_bvcpu *vcpu)
 	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
+static inline int run_once(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gunyah_run *page = vcpu->run;
+	int ret = enter(vcpu);
+
+	GH_POINT(PAGE_RETURNED);
+	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+		ret = conclude(vcpu, ret);
+	else if (gh_gunyah_decode_mmio(page, &vcpu->exit) < 0)
+		ret = page_is_broken(vcpu);
+	return ret;
+}
+
+static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
+{
+	int ret = 0;
+
+	while (ret == 0 && rings(vcpu))
+		ret = run_once(vcpu);
+	return ret;
+}
+
 static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 {
-	const volatile uint32_t *reason = &((const struct uapi_gunyah_run *)vcpu->run)->exit_reason;
-	int ret;
+	int ret = run_once(vcpu);
 
-	do {
-		ret = enter(vcpu);
-		GH_POINT(PAGE_RETURNED);
-		if (ret != 0 || *reason != UAPI_GUNYAH_EXIT_MMIO)
-			ret = conclude(vcpu, ret);
-		else if (gh_gunyah_decode_mmio(vcpu->run, &vcpu->exit) < 0)
-			ret = page_is_broken(vcpu);
-	} while (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0 && rings(vcpu));
+	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0)
+		ret = run_past_bells(vcpu);
 	return ret;
 }
 

@@ -260,8 +260,10 @@ static void deliver_answer(struct gh_bvcpu *vcpu)
 	struct fake_vcpu *own = vcpu->priv;
 	struct gh_fake *fake = vcpu->vm->fake;
 
-	if (own->load == NULL)
+	if (own->load == NULL) {
+		own->aborted = false; /* of a store */
 		return;
+	}
 	if (!own->aborted) {
 		own->load->value = gh_value_get(own->answer, (uint32_t)own->load->width);
 		(void)pthread_mutex_lock(&fake->lock);

@@ -322,7 +322,7 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu)
 		struct step *step;
 		int ret;
 
-		if (__atomic_load_n(vcpu->kicked, __ATOMIC_ACQUIRE) != 0)
+		if (__atomic_load_n(vcpu->kicked, __ATOMIC_SEQ_CST) != 0)
 			return -ECANCELED;
 		deliver_answer(vcpu);
 		step = take_step(vcpu->vm->fake, vcpu->id);

@@ -242,7 +242,6 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	case -ECANCELED:
 		if (gh_kick_take(vcpu))
 			return deliver_interruption(vcpu);
-		vcpu->failure.error = 0;
 		return 1; /* a nudge: look at the VM's state */
 	case -EINTR:
 		(void)gh_kick_take(vcpu);
@@ -294,7 +293,6 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
 	set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
-	vcpu->failure.error = 0;
 	return run_until_exit(vcpu, -ECANCELED);
 }
 
@@ -308,9 +306,6 @@ static __attribute__((noinline, cold)) int run_on(struct gh_vcpu *vcpu, bool ent
 	gh_kick_pause(vcpu);
 	ret = entered ? run_until_exit(vcpu, ret) : run_with_care(vcpu);
 	gh_kick_remind(vcpu);
-	/* The next run clears the failure: what takes the straight way knows of none. */
-	if (ret < 0)
-		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
 	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
 	return ret;
 }
@@ -331,6 +326,7 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 	straight = get_pending(vcpu) <= GH_PENDING_STORE;
 	if (!gh_kick_begin(vcpu))
 		return -EPERM;
+	vcpu->failure.error = 0;
 	if (!straight || vcpu->live->owner != gh_kick_self.token) {
 		ret = run_on(vcpu, false, 0);
 	} else {

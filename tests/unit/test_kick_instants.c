@@ -192,6 +192,35 @@ START_TEST(test_kick_from_a_handler_in_the_window)
 }
 END_TEST
 
+/* --- what an entry leaves behind ---------------------------------------------------------------------------------- */
+
+static int refuse(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
+{
+	(void)sys;
+	(void)fd;
+	(void)request;
+	(void)arg;
+	(void)cancel;
+	return -EOPNOTSUPP;
+}
+
+/* A run that fails says why, also if something else has failed before with the same error. */
+START_TEST(test_failure_is_the_last_one)
+{
+	const struct gh_exit *exit;
+
+	begin((enum world_device)_i, "load 0x1000 4; off", 1);
+	ck_assert_uint_eq(run_once(world.vcpus[0])->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_mmio_fail(world.vcpus[0]), -EOPNOTSUPP);
+	ck_assert_str_eq(gh_vcpu_failure(world.vcpus[0])->step, "answer a vCPU");
+	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 5), 0);
+	table->enter = refuse;
+	ck_assert_int_eq(gh_vcpu_run(world.vcpus[0], &exit), -EOPNOTSUPP);
+	ck_assert_str_eq(gh_vcpu_failure(world.vcpus[0])->step, "run a vCPU");
+	end();
+}
+END_TEST
+
 /* --- errno -------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_kick_keeps_errno)
@@ -359,6 +388,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_sender_that_takes_its_time, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_sender_at_the_end_of_a_run, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_kick_from_a_handler_in_the_window, WORLD_GENIEZONE, WORLD_DEVICES);
+	tcase_add_loop_test(tcase, test_failure_is_the_last_one, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_test(tcase, test_kick_keeps_errno);
 	tcase = add_case(suite, "fork");
 	tcase_add_loop_test(tcase, test_forked_child, 0, WORLD_DEVICES);

@@ -194,6 +194,44 @@ END_TEST
 
 /* --- what an entry leaves behind ---------------------------------------------------------------------------------- */
 
+static unsigned int entered;
+
+/* The second one does not get into the kernel. */
+static int kick_before_second(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg,
+			      const volatile uint32_t *cancel)
+{
+	if (++entered == 2)
+		(void)gh_vcpu_kick(entering);
+	return original.enter(sys, fd, request, arg, cancel);
+}
+
+/* The answer went with the first entry, which a doorbell of the library's own ended: the next one carries none. */
+START_TEST(test_kick_after_a_doorbell)
+{
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent;
+
+	begin(WORLD_GUNYAH, "load 0x1000 4; expect 5; store 0x7400 2 0x1beef; store 0x1000 4 1; off", 1);
+	bell.gpa = 0x7400;
+	bell.width = 2;
+	bell.flags = GH_IOEVENT_DATAMATCH;
+	bell.value = 0xbeef;
+	bell.fd = -1;
+	ck_assert_int_eq(gh_ioevent_add(vm, &bell, &ioevent), 0);
+	entering = world.vcpus[0];
+	ck_assert_uint_eq(run_once(entering)->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_mmio_complete(entering, 5), 0);
+	ck_assert_uint_eq(atomic_load(&entering->entry), GH_FRAGILE);
+	entered = 0;
+	table->enter = kick_before_second;
+	ck_assert_uint_eq(run_once(entering)->kind, GH_EXIT_INTERRUPTED);
+	ck_assert_uint_eq(atomic_load(&entering->entry), GH_INSIDE);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(ioevent)), 1);
+	ck_assert_uint_eq(run_once(entering)->mmio.value, 1);
+	end();
+}
+END_TEST
+
 static int refuse(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
 {
 	(void)sys;
@@ -388,6 +426,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_sender_that_takes_its_time, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_sender_at_the_end_of_a_run, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_kick_from_a_handler_in_the_window, WORLD_GENIEZONE, WORLD_DEVICES);
+	tcase_add_test(tcase, test_kick_after_a_doorbell);
 	tcase_add_loop_test(tcase, test_failure_is_the_last_one, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_test(tcase, test_kick_keeps_errno);
 	tcase = add_case(suite, "fork");

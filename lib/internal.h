@@ -58,7 +58,7 @@ struct gh_courier;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a cache line. */
 struct gh_vcpu_live {
-	_Alignas(64) uint64_t owner; /* gh_kick_self::token of the thread that is prepared to run it; 0: none */
+	_Alignas(64) _Atomic uint64_t owner; /* gh_kick_self::token of the thread that is prepared to run it; 0: none */
 	_Atomic enum gh_pending pending;
 };
 
@@ -97,7 +97,7 @@ struct gh_vm {
  * ends what it does. FRAGILE: the same with a load's answer on its way, for the courier. BUSY: between kernel entries, where
  * it looks at its kicks before the next one. WAITING: asleep on its eventfd.
  */
-enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY };
+enum gh_place { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY };
 
 /* Bits of the kicked word. */
 enum {
@@ -233,10 +233,10 @@ static inline void gh_kick_take_nudge(struct gh_vcpu *vcpu)
 /* Async-signal-safe; GH_KICK or GH_NUDGE. */
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
 /*
- * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller looks at what it waits
- * for in a loop; whoever changes that calls gh_kick_wake() afterwards.
+ * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller, which is at `place`
+ * (OUT or BUSY), looks at what it waits for in a loop; whoever changes that calls gh_kick_wake() afterwards.
  */
-void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
+void gh_kick_wait(struct gh_vcpu *vcpu, enum gh_place place, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
 /* The slow halves of kick.h. */
 int gh_kick_prepare(struct gh_vcpu *vcpu);

@@ -90,21 +90,25 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	tid = sys->gettid(sys);
 	gh_kick_self.token = (uint64_t)(uint32_t)tid << 32 | (uint32_t)vm->kick_signal;
 	atomic_store(&vcpu->tid, tid);
-	vcpu->live->owner = gh_kick_self.token;
+	atomic_store(&vcpu->live->owner, gh_kick_self.token);
 	return 0;
+}
+
+static void nap(struct gh_sys *sys)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
+
+	(void)sys->ppoll(sys, NULL, 0, &time);
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
 {
-	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
-	struct gh_sys *sys = vcpu->b.vm->sys;
-
 	/* A sender that was preempted on this processor never goes on if a real-time thread only yields to it. */
 	for (unsigned int i = 0; atomic_load(&vcpu->senders) != 0; i++)
 		if (i < YIELDS)
 			(void)sched_yield();
 		else
-			(void)sys->ppoll(sys, NULL, 0, &time);
+			nap(vcpu->b.vm->sys);
 }
 
 /*
@@ -159,13 +163,30 @@ void gh_kick_wake(struct gh_vcpu *vcpu)
 		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
 }
 
-void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
+/* Whoever answers wakes the vCPU's thread, unless it is the owner: the one that waits is, or nobody. */
+static void disown(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_is_owner(vcpu))
+		return;
+	atomic_store(&vcpu->live->owner, 0);
+	/* An answer that began before may still think so. */
+	while (atomic_load(&vcpu->live->pending) == GH_PENDING_BEING_ANSWERED)
+		nap(vcpu->b.vm->sys);
+}
+
+void gh_kick_wait(struct gh_vcpu *vcpu, enum gh_place place, bool (*still)(struct gh_vcpu *vcpu))
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
-	unsigned int before = atomic_exchange(&vcpu->where, GH_WAITING);
+	unsigned int before = place;
 	uint64_t wakes;
 
+	/* Another thread tries to run the vCPU, and is being refused or interrupted. */
+	if (!atomic_compare_exchange_strong(&vcpu->where, &before, GH_WAITING)) {
+		nap(sys);
+		return;
+	}
+	disown(vcpu);
 	GH_POINT(WAIT_PUBLISHED);
 	while (!gh_kick_pending(vcpu) && still(vcpu)) {
 		int ret;
@@ -178,7 +199,7 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
 			break;
 	}
-	atomic_store(&vcpu->where, before);
+	atomic_store(&vcpu->where, place);
 }
 
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)

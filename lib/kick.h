@@ -16,10 +16,16 @@ struct gh_kick_self {
 
 extern _Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
 
+/* Is this thread prepared, and the last one that was? */
+static inline bool gh_kick_is_owner(struct gh_vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->live->owner, memory_order_relaxed) == gh_kick_self.token;
+}
+
 /* Before entries: this thread is the one to wake. */
 static inline int gh_kick_thread(struct gh_vcpu *vcpu)
 {
-	return vcpu->live->owner == gh_kick_self.token ? 0 : gh_kick_prepare(vcpu);
+	return gh_kick_is_owner(vcpu) ? 0 : gh_kick_prepare(vcpu);
 }
 
 static inline unsigned int gh_kick_entry(struct gh_vcpu *vcpu)

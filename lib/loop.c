@@ -28,7 +28,7 @@ static void await_answer(struct gh_vcpu *vcpu)
 {
 	while (waits_for_answer(vcpu) && (atomic_load(&vcpu->kicked) & GH_KICK) == 0) {
 		gh_kick_take_nudge(vcpu);
-		gh_kick_wait(vcpu, waits_for_answer);
+		gh_kick_wait(vcpu, GH_OUT, waits_for_answer);
 	}
 	gh_kick_remind(vcpu);
 }
@@ -321,7 +321,7 @@ void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu)
 	/* The nudge first: whoever pauses says so before nudging. */
 	gh_kick_take_nudge(vcpu);
 	while (sits_out(vcpu) && !gh_kick_pending(vcpu))
-		gh_kick_wait(vcpu, sits_out);
+		gh_kick_wait(vcpu, GH_BUSY, sits_out);
 }
 
 int gh_vm_end_fd(const struct gh_vm *vm)

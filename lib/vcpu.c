@@ -327,7 +327,7 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 	if (!gh_kick_begin(vcpu))
 		return -EPERM;
 	vcpu->failure.error = 0;
-	if (!straight || vcpu->live->owner != gh_kick_self.token) {
+	if (!straight || !gh_kick_is_owner(vcpu)) {
 		ret = run_on(vcpu, false, 0);
 	} else {
 		ret = gh_kick_enter(vcpu);
@@ -377,7 +377,8 @@ static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcp
 
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
-	if (vcpu->live->owner == gh_kick_self.token)
+	/* Sequentially consistent, after begin_answer(): the counterpart of gh_kick_wait(). */
+	if (atomic_load(&vcpu->live->owner) == gh_kick_self.token)
 		set_pending(vcpu, now);
 	else
 		end_answer_for_another(vcpu, now);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One vCPU and several threads: one runs it after another, tries to meanwhile, or answers for another. */
+#include "world.h"
+
+#include "internal.h"
+
+static struct world world;
+static struct gh_vcpu *vcpu;
+
+static struct gh_sys *table; /* the world's, to be changed: a simulated machine finds itself by its own */
+static struct gh_sys original;
+static struct gh_sys copy; /* of the kernel's, which is constant */
+
+static void begin(enum world_device device, const char *script)
+{
+	world_begin(&world, device, script, 1);
+	vcpu = world.vcpus[0];
+	original = *world.vm->b.sys;
+	copy = original;
+	if (device == WORLD_FAKE)
+		world.vm->b.sys = &copy;
+	table = world.vm->b.sys;
+}
+
+/* --- the former thread ---------------------------------------------------------------------------------------------- */
+
+/* The former thread has the load, another one takes the loop over and is interrupted: the answer wakes it all the same. */
+START_TEST(test_former_thread_answers)
+{
+	struct background background;
+	struct vmm vmm;
+
+	begin((enum world_device)_i, "load 0x1000 4; expect 5; off");
+	vmm_init(&vmm, &world);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_vcpu_kick(vcpu), 0);
+	background_begin(&background, &vmm, 0);
+	while (atomic_load(&vcpu->where) != GH_WAITING)
+		pause_ms(1);
+	ck_assert_uint_eq(vmm.interruptions, 1);
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 5), 0);
+	ck_assert_int_eq(background_end(&background), GH_STOP_POWER_OFF);
+	world_end(&world);
+}
+END_TEST
+
+/* --- a second thread ------------------------------------------------------------------------------------------------ */
+
+static struct runner second;
+
+/* The last thing that a thread does before it takes its kick: it takes it from a sender that has not looked around yet. */
+static int count_a_sender(struct gh_sys *sys)
+{
+	(void)atomic_fetch_add(&vcpu->senders, 1);
+	return original.gettid(sys);
+}
+
+/* The second thread is inside, and stays there. */
+static int defer_behind_a_second_thread(struct vmm *vmm, struct gh_vcpu *own)
+{
+	ck_assert_int_eq(gh_vcpu_kick(own), 0);
+	table->gettid = count_a_sender;
+	runner_begin(&second, own);
+	while (atomic_load(&own->kicked) != 0)
+		pause_ms(1);
+	return vmm_defer(vmm, own);
+}
+
+/* A loop that is about to wait for a deferred answer gets it, and a second thread does not keep it from that. */
+START_TEST(test_second_thread_before_a_wait)
+{
+	struct background background;
+	struct vmm vmm;
+
+	begin((enum world_device)_i, "load 0x1000 4; expect 5; store 0x1000 4 6; off");
+	vmm_init(&vmm, &world);
+	vmm.on_load = defer_behind_a_second_thread;
+	background_begin(&background, &vmm, 0);
+	vmm_await_deferral(&vmm);
+	pause_ms(20);
+	table->gettid = original.gettid;
+	ck_assert_uint_eq(atomic_load(&vcpu->senders), 1);
+	(void)atomic_fetch_sub(&vcpu->senders, 1);
+	ck_assert(runner_returns(&second));
+	runner_end(&second);
+	ck_assert_uint_eq(second.kind, GH_EXIT_INTERRUPTED);
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 5), 0);
+	ck_assert_int_eq(background_end(&background), GH_STOP_POWER_OFF);
+	ck_assert_uint_eq(vmm.stored, 6);
+	world_end(&world);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("handover");
+	TCase *tcase = add_case(suite, "threads");
+
+	tcase_add_loop_test(tcase, test_former_thread_answers, 0, WORLD_DEVICES);
+	tcase_add_loop_test(tcase, test_second_thread_before_a_wait, 0, WORLD_DEVICES);
+	return run_suite(suite);
+}

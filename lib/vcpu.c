@@ -330,6 +330,8 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 	if (!straight || !gh_kick_is_owner(vcpu)) {
 		ret = run_on(vcpu, false, 0);
 	} else {
+		/* From here on a store cannot be failed any more. */
+		atomic_store_explicit(&vcpu->live->pending, GH_PENDING_NOTHING, memory_order_relaxed);
 		ret = gh_kick_enter(vcpu);
 		if (ret == 0 && vcpu->b.exit.kind == GH_EXIT_MMIO) {
 			gh_kick_set_entry(vcpu, GH_INSIDE);

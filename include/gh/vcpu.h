@@ -130,11 +130,11 @@ GH_API int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value);
 /**
  * @brief Refuse the access that the last exit reported: the guest takes an abort.
  *
- * @param[in] vcpu vCPU whose last exit was a load that has not been answered, or a store.
+ * @param[in] vcpu vCPU whose last exit was a load that has not been answered, or a store, and that has not run since.
  *
  * @retval 0           Done.
  * @retval -EINVAL     @p vcpu is NULL.
- * @retval -EBUSY      The last exit was not an access, or has been answered.
+ * @retval -EBUSY      The last exit was not an access, or has been answered, or the vCPU runs on.
  * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_MMIO_ABORT); a load still waits for its answer.
  * @retval -ESHUTDOWN  The VM has stopped since.
  * @retval -EPERM      This is a forked child.

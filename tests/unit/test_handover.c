@@ -4,6 +4,8 @@
 
 #include "internal.h"
 
+#include <errno.h>
+
 static struct world world;
 static struct gh_vcpu *vcpu;
 
@@ -91,6 +93,40 @@ START_TEST(test_second_thread_before_a_wait)
 }
 END_TEST
 
+/* --- answers at the wrong time ---------------------------------------------------------------------------------------- */
+
+static atomic_bool has_stored;
+
+static void *store_and_sleep(void *data)
+{
+	(void)data;
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
+	/* The thread is known now, and the next run takes the short way. */
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 2);
+	atomic_store(&has_stored, true);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_INTERRUPTED);
+	return NULL;
+}
+
+/* The store is over when the guest runs on: nothing can be failed any more. */
+START_TEST(test_fail_while_it_runs)
+{
+	pthread_t thread;
+
+	begin((enum world_device)_i, "store 0x1000 4 1; store 0x1000 4 2; wfi");
+	atomic_store(&has_stored, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, store_and_sleep, NULL), 0);
+	ck_assert(comes_true(&has_stored));
+	while (atomic_load(&vcpu->where) == GH_OUT)
+		pause_ms(1);
+	pause_ms(5);
+	ck_assert_int_eq(gh_mmio_fail(vcpu), -EBUSY);
+	ck_assert_int_eq(gh_vcpu_kick(vcpu), 0);
+	(void)pthread_join(thread, NULL);
+	world_end(&world);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("handover");
@@ -98,5 +134,6 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_former_thread_answers, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_second_thread_before_a_wait, 0, WORLD_DEVICES);
+	tcase_add_loop_test(tcase, test_fail_while_it_runs, 0, WORLD_DEVICES);
 	return run_suite(suite);
 }

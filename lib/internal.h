@@ -97,7 +97,18 @@ struct gh_vm {
  * ends what it does. FRAGILE: the same with a load's answer on its way, for the courier. BUSY: between kernel entries, where
  * it looks at its kicks before the next one. WAITING: asleep on its eventfd.
  */
-enum gh_place { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY };
+enum gh_place { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY, GH_PLACES = 8 };
+
+/* What a vCPU's `where` says: INSIDE and FRAGILE come with the thread, and with a number that its next entry does not have. */
+static inline enum gh_place gh_where_place(uint64_t where)
+{
+	return (enum gh_place)(where % GH_PLACES);
+}
+
+static inline int gh_where_thread(uint64_t where)
+{
+	return (int)(where >> 32);
+}
 
 /* Bits of the kicked word. */
 enum {
@@ -107,7 +118,7 @@ enum {
 
 /* What the courier has seen of one vCPU in one entry; only its thread touches it. */
 struct gh_watch {
-	unsigned int entry;
+	uint64_t where; /* says which entry */
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
@@ -134,12 +145,10 @@ struct gh_vcpu {
 	 * entry (the VM is paused or over), so that the word alone says whether to enter.
 	 */
 	atomic_uint kicked;
-	atomic_uint where;
 	atomic_uint senders;
-	atomic_uint entries; /* fragile ones so far */
-	int wake_fd;         /* an eventfd that ends GH_WAITING */
+	_Atomic uint64_t where;
+	int wake_fd; /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
-	atomic_int tid; /* of the thread that ran it last */
 	struct gh_failure failure;
 };
 
@@ -242,8 +251,8 @@ void gh_kick_wake(struct gh_vcpu *vcpu);
 int gh_kick_prepare(struct gh_vcpu *vcpu);
 /* No signal of a kick is under way any more when it returns. */
 void gh_kick_settle(struct gh_vcpu *vcpu);
-/* Signals the vCPU's thread; the caller counts as a sender. */
-void gh_kick_send(struct gh_vcpu *vcpu);
+/* Signals the thread that `where` names; the caller counts as a sender. */
+void gh_kick_send(struct gh_vcpu *vcpu, uint64_t where);
 
 /* courier.c: nothing at all where an answer is not fragile */
 int gh_courier_start(struct gh_vm *vm);

@@ -10,8 +10,9 @@
 struct gh_kick_self {
 	/* The vCPU that it runs; what the handler knows of the world. */
 	struct gh_vcpu *volatile current;
-	/* Thread id and kick signal, once that is unblocked; before, what no vCPU has for an owner. */
+	/* Thread id (upper half) and kick signal, once that is unblocked; before, what no vCPU has for an owner. */
 	uint64_t token;
+	uint32_t entries; /* so far, in steps of GH_PLACES */
 };
 
 extern _Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
@@ -38,21 +39,28 @@ static inline void gh_kick_set_entry(struct gh_vcpu *vcpu, unsigned int entry)
 	atomic_store_explicit(&vcpu->entry, entry, memory_order_relaxed);
 }
 
-/* From OUT to the next entry; false if another thread is in gh_vcpu_run(). */
-static inline bool gh_kick_begin(struct gh_vcpu *vcpu)
+/* What `where` becomes for the next entry. */
+static inline uint64_t gh_kick_next(struct gh_vcpu *vcpu)
 {
-	unsigned int out = GH_OUT;
+	gh_kick_self.entries += GH_PLACES;
+	return (gh_kick_self.token >> 32 << 32) | gh_kick_self.entries | gh_kick_entry(vcpu);
+}
 
-	if (!atomic_compare_exchange_strong(&vcpu->where, &out, gh_kick_entry(vcpu)))
+/* From OUT to the next entry, or to BUSY; false if another thread is in gh_vcpu_run(). */
+static inline bool gh_kick_begin(struct gh_vcpu *vcpu, bool to_enter)
+{
+	uint64_t out = GH_OUT;
+
+	if (!atomic_compare_exchange_strong(&vcpu->where, &out, to_enter ? gh_kick_next(vcpu) : GH_BUSY))
 		return false;
 	GH_POINT(ENTER_WHERE);
 	return true;
 }
 
-/* The same from BUSY. */
+/* From BUSY to the next entry. */
 static inline void gh_kick_return(struct gh_vcpu *vcpu)
 {
-	atomic_store(&vcpu->where, gh_kick_entry(vcpu));
+	atomic_store(&vcpu->where, gh_kick_next(vcpu));
 	GH_POINT(ENTER_WHERE);
 }
 
@@ -63,10 +71,6 @@ static inline int gh_kick_enter(struct gh_vcpu *vcpu)
 
 	gh_kick_self.current = vcpu;
 	GH_POINT(ENTER_CURRENT);
-	/* Only this thread writes it. */
-	if (gh_kick_entry(vcpu) == GH_FRAGILE)
-		atomic_store_explicit(&vcpu->entries, atomic_load_explicit(&vcpu->entries, memory_order_relaxed) + 1,
-				      memory_order_relaxed);
 	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b);
 	GH_POINT(LEAVE_BEGUN);
 	gh_kick_self.current = NULL;

@@ -268,9 +268,9 @@ static bool is_in_guest(struct gh_vm *vm)
 
 	(void)pthread_mutex_lock(&vm->lock);
 	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next) {
-		unsigned int where = atomic_load(&vcpu->where);
+		enum gh_place place = gh_where_place(atomic_load(&vcpu->where));
 
-		found = where == GH_INSIDE || where == GH_FRAGILE;
+		found = place == GH_INSIDE || place == GH_FRAGILE;
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 	return found;

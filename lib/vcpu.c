@@ -323,10 +323,11 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 	if (vcpu == NULL || ret_exit == NULL)
 		return -EINVAL;
 	GH_POINT(RUN_BEGUN);
-	straight = get_pending(vcpu) <= GH_PENDING_STORE;
-	if (!gh_kick_begin(vcpu))
+	straight = get_pending(vcpu) <= GH_PENDING_STORE && gh_kick_is_owner(vcpu);
+	if (!gh_kick_begin(vcpu, straight))
 		return -EPERM;
 	vcpu->failure.error = 0;
+	/* The owner once more: another thread may have run the vCPU before this one had begun. */
 	if (!straight || !gh_kick_is_owner(vcpu)) {
 		ret = run_on(vcpu, false, 0);
 	} else {

@@ -95,7 +95,8 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * exit (hazard H2 of the Gunyah UAPI document, section 3.4 of the GenieZone UAPI document). On Gunyah any signal but a kick
  * can destroy a load's answer that is on its way into the guest, which then reads 0 (hazard H1).
  * @par Kernel requests
- * GH_VCPU_RUN, GZVM_RUN or KVM_RUN; ppoll() between attempts.
+ * GH_VCPU_RUN, GZVM_RUN or KVM_RUN; rt_sigprocmask() and gettid() when another thread ran the vCPU before; after a kick
+ * gettid(), sched_yield() and ppoll(); ppoll() between attempts.
  * @par After fork()
  * -EPERM in the child. Do not fork while a VM runs (section 9 of the GenieZone UAPI document).
  * @since 0.1

@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "internal.h"
+#include "points.h"
 
 #include <errno.h>
 
@@ -25,6 +26,47 @@ static void begin(enum world_device device, const char *script)
 }
 
 /* --- the former thread ---------------------------------------------------------------------------------------------- */
+
+static int former;
+static atomic_uint strays;
+
+static int count_strays(struct gh_sys *sys, int pid, int tid, int signal)
+{
+	if (tid != former)
+		return original.tgkill(sys, pid, tid, signal);
+	(void)atomic_fetch_add(&strays, 1);
+	return 0;
+}
+
+static atomic_bool armed;
+
+void gh_point_reached(enum gh_point point)
+{
+	if (point == GH_POINT_ENTER_WHERE && atomic_exchange(&armed, false))
+		ck_assert_int_eq(gh_vcpu_kick(vcpu), 0);
+}
+
+/* A new thread is kicked as soon as it has begun: no signal goes to the thread that ran the vCPU before. */
+START_TEST(test_former_thread_is_left_alone)
+{
+	struct runner runner;
+
+	begin((enum world_device)_i, "store 0x1000 4 1; store 0x1000 4 2; off");
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
+	former = original.gettid(&original);
+	atomic_store(&strays, 0);
+	table->tgkill = count_strays;
+	atomic_store(&armed, true);
+	runner_begin(&runner, vcpu);
+	ck_assert(runner_returns(&runner));
+	runner_end(&runner);
+	ck_assert(!atomic_load(&armed));
+	ck_assert_uint_eq(runner.kind, GH_EXIT_INTERRUPTED);
+	ck_assert_uint_eq(atomic_load(&strays), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 2);
+	world_end(&world);
+}
+END_TEST
 
 /* The former thread has the load, another one takes the loop over and is interrupted: the answer wakes it all the same. */
 START_TEST(test_former_thread_answers)
@@ -132,6 +174,7 @@ int main(void)
 	Suite *suite = suite_create("handover");
 	TCase *tcase = add_case(suite, "threads");
 
+	tcase_add_loop_test(tcase, test_former_thread_is_left_alone, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_former_thread_answers, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_second_thread_before_a_wait, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_fail_while_it_runs, 0, WORLD_DEVICES);

@@ -409,7 +409,7 @@ START_TEST(test_courier)
 	ck_assert_uint_eq(run_once(world.vcpus[0])->kind, GH_EXIT_MMIO);
 	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 5), 0);
 	entrant_begin(&runner, world.vcpus[0]);
-	while (atomic_load(&world.vcpus[0]->where) != GH_FRAGILE)
+	while (gh_where_place(atomic_load(&world.vcpus[0]->where)) != GH_FRAGILE)
 		pause_ms(1);
 	ck_assert_int_eq(gh_vcpu_kick(world.vcpus[0]), 0);
 	ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_INTERRUPTED);

@@ -115,7 +115,7 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 		int verdict;
 
 		gh_kick_return(vcpu);
-		if (!gh_vcpu_is_owned(vcpu))
+		if (!gh_kick_is_owner(vcpu))
 			return gh_vcpu_start_out(vcpu);
 		if (!gh_vcpu_enter(vcpu, &verdict))
 			return gh_vcpu_go_on(vcpu, verdict);
@@ -164,7 +164,7 @@ static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 
 static int claim_and_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 {
-	unsigned int out = GH_OUT;
+	uint64_t out = GH_OUT;
 	int ret;
 
 	if (!atomic_compare_exchange_strong(&vcpu->where, &out, GH_BUSY))
@@ -368,11 +368,8 @@ static bool is_in_guest(struct gh_vm *vm)
 	bool found = false;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next) {
-		unsigned int where = atomic_load(&vcpu->where);
-
-		found = where == GH_INSIDE || where == GH_FRAGILE;
-	}
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next)
+		found = gh_kick_is_in_guest(vcpu);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return found;
 }

@@ -233,7 +233,6 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	case -ECANCELED:
 		if (gh_kick_take(vcpu))
 			return deliver_interruption(vcpu);
-		vcpu->failure.error = 0;
 		return 1; /* a nudge: look at the VM's state */
 	case -EINTR:
 		(void)gh_kick_take(vcpu);
@@ -246,7 +245,7 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 /* An answer that was not taken goes with another entry: what the courier has seen of the one before says nothing of it. */
 static void renew_entry(struct gh_vcpu *vcpu)
 {
-	if (gh_kick_entry(vcpu) == GH_FRAGILE)
+	if (gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
 		gh_kick_set_fragile(vcpu);
 }
 
@@ -293,7 +292,6 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
 	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
-	vcpu->failure.error = 0;
 	return run_until_exit(vcpu, -ECANCELED);
 }
 
@@ -301,9 +299,6 @@ static int finish(struct gh_vcpu *vcpu, int ret)
 {
 	gh_kick_remind(vcpu);
 	renew_entry(vcpu);
-	/* The next run clears the failure: what takes the straight way knows of none. */
-	if (ret < 0)
-		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
 	return ret;
 }
 
@@ -311,6 +306,7 @@ __attribute__((noinline, cold)) int gh_vcpu_start_out(struct gh_vcpu *vcpu)
 {
 	if (gh_vm_is_forked(vcpu->vm))
 		return -EPERM;
+	vcpu->failure.error = 0;
 	gh_kick_pause(vcpu);
 	return finish(vcpu, run_with_care(vcpu));
 }
@@ -333,7 +329,8 @@ int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 	ready = gh_vcpu_pending(vcpu) <= GH_PENDING_STORE;
 	if (!gh_kick_begin(vcpu))
 		return -EPERM;
-	if (!ready || !gh_vcpu_is_owned(vcpu))
+	/* The owner afterwards: another thread may have run the vCPU before this one had begun. */
+	if (!ready || !gh_kick_is_owner(vcpu))
 		ret = gh_vcpu_start_out(vcpu);
 	else if (gh_vcpu_enter(vcpu, &ret))
 		ret = 0;
@@ -377,7 +374,8 @@ static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcp
 
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
-	if (vcpu->live->owner == gh_kick_self.token)
+	/* Sequentially consistent, after begin_answer(): the counterpart of gh_kick_wait(). */
+	if (atomic_load(&vcpu->live->owner) == gh_kick_self.token)
 		gh_vcpu_set_pending(vcpu, now);
 	else
 		end_answer_for_another(vcpu, now);
@@ -413,7 +411,8 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
-	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE)
+	/* A store cannot be failed any more when its vCPU runs on. */
+	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
 	if (!begin_answer(vcpu, was))
 		return wrong_answer(vcpu);

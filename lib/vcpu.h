@@ -16,23 +16,19 @@ static inline enum gh_pending gh_vcpu_pending(struct gh_vcpu *vcpu)
 	return atomic_load_explicit(&vcpu->live->pending, memory_order_acquire);
 }
 
-/*
- * May this thread enter at once, unless an exit waits for an answer? After a fork, on another thread, and before the VM has
- * been started, the owner is another one. Kicks, the VM's end and a pause are in the kicked word, at which the entry looks.
- */
-static inline bool gh_vcpu_is_owned(struct gh_vcpu *vcpu)
-{
-	return vcpu->live->owner == gh_kick_self.token;
-}
-
 static inline void gh_vcpu_deliver_mmio(struct gh_vcpu *vcpu)
 {
 	gh_vcpu_set_pending(vcpu, (enum gh_pending)(GH_PENDING_LOAD - vcpu->b.exit.mmio.is_store));
 }
 
-/* The next entry of a claimed, ready vCPU. True: it has made a load or a store. False: gh_vcpu_go_on() with the result. */
+/*
+ * The next entry of a claimed vCPU that this thread owns and whose last exit waits for no answer: after a fork, on another
+ * thread, and before the VM has been started, the owner is another one. Kicks, the VM's end and a pause are in the kicked
+ * word, at which the entry looks. True: it has made a load or a store. False: gh_vcpu_go_on() with the result.
+ */
 static inline bool gh_vcpu_enter(struct gh_vcpu *vcpu, int *ret_result)
 {
+	vcpu->failure.error = 0;
 	*ret_result = gh_kick_enter(vcpu);
 	if (*ret_result != 0 || vcpu->b.exit.kind != GH_EXIT_MMIO)
 		return false;

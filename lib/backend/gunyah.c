@@ -390,18 +390,6 @@ static void gunyah_vcpu_destroy(struct gh_bvcpu *vcpu)
 	remove_vcpu(vcpu);
 }
 
-static int enter(struct gh_bvcpu *vcpu)
-{
-	struct uapi_gunyah_run *page = vcpu->run;
-	struct gh_sys *sys = vcpu->vm->sys;
-
-	/* H2: whatever stands here afterwards is new, even after EINTR. */
-	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
-	page->u.mmio.resume_action = 0;
-	GH_POINT(PAGE_CLEARED);
-	return sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
-}
-
 static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
 {
 	const struct uapi_gunyah_run *page = vcpu->run;
@@ -439,23 +427,31 @@ static bool rings(struct gh_bvcpu *vcpu)
 
 static inline int run_once(struct gh_bvcpu *vcpu)
 {
-	const struct uapi_gunyah_run *page = vcpu->run;
-	int ret = enter(vcpu);
+	struct uapi_gunyah_run *page = vcpu->run;
+	struct gh_sys *sys = vcpu->vm->sys;
+	int ret;
 
+	/* H2: whatever stands here afterwards is new, even after EINTR. */
+	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	page->u.mmio.resume_action = 0;
+	GH_POINT(PAGE_CLEARED);
+	ret = sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
 	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
-		ret = conclude(vcpu, ret);
-	else if (gh_gunyah_decode_mmio(page, &vcpu->exit) < 0)
-		ret = page_is_broken(vcpu);
-	return ret;
+		return conclude(vcpu, ret);
+	return gh_gunyah_decode_mmio(page, &vcpu->exit) < 0 ? page_is_broken(vcpu) : 0;
 }
 
 static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
 {
 	int ret = 0;
 
-	while (ret == 0 && rings(vcpu))
+	while (ret == 0 && rings(vcpu)) {
 		ret = run_once(vcpu);
+		/* The first entry has taken the answer: this is an interruption like any other. */
+		if (ret == -ECANCELED)
+			ret = -EINTR;
+	}
 	return ret;
 }
 

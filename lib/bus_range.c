@@ -282,7 +282,7 @@ void gh_bus_remove(struct gh_bus_range *range)
 	mine = withdraw(vm, range);
 	(void)pthread_mutex_unlock(&vm->bus.lock);
 	if (mine)
-		gh_bus_guest_free(&range->guest);
+		gh_bus_guest_free(&vm->bus, &range->guest);
 }
 
 /* --- policy and tracer ------------------------------------------------------------------------------------------------ */
@@ -374,6 +374,6 @@ int gh_bus_set_trace(struct gh_vm *vm, const struct gh_bus_trace_options *caller
 		return report(vm, &failure, fail_change(&failure, ret, STEP_SET));
 	}
 	if (old != NULL)
-		gh_bus_guest_free(&old->guest);
+		gh_bus_guest_free(&vm->bus, &old->guest);
 	return 0;
 }

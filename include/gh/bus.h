@@ -281,7 +281,8 @@ GH_API int gh_bus_add(struct gh_vm *vm, const struct gh_bus_range_options *optio
  * New accesses no longer find the range. The call returns when no handler of it is running any more; but see *Removal* above for
  * what it does in a handler. A load that a handler has deferred is still to be answered.
  *
- * @param[in] range Range, or NULL. Not to be used afterwards; a handler may remove its own range twice.
+ * @param[in] range Range, or NULL. Not to be used afterwards, except that a handler may remove its own range
+ *                  twice, and callbacks in the course of gh_vm_close() any range.
  *
  * @mtany
  * Not at the same time as gh_vm_close() of its VM. Holding a lock that a handler of the range wants is a deadlock.

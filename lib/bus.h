@@ -207,12 +207,15 @@ static inline void gh_bus_light_barrier(bool fenced)
 }
 
 /* Brackets a look-up. NULL: nothing has ever been added. */
-static inline const struct gh_bus_table *gh_bus_begin(struct gh_bus *bus, struct gh_bus_slot *slot, bool fenced)
+static inline const struct gh_bus_table *gh_bus_begin(struct gh_bus *bus, struct gh_bus_slot *slot)
 {
 	unsigned int look_ups = atomic_load_explicit(&slot->look_ups, memory_order_relaxed);
 
 	atomic_store_explicit(&slot->look_ups, look_ups + 1, memory_order_relaxed);
-	gh_bus_light_barrier(fenced);
+	/* Whether to pass a full one is looked at behind the store: who is held up in between has stored. */
+	gh_bus_light_barrier(false);
+	if (gh_bus_is_fenced(bus))
+		gh_bus_light_barrier(true);
 	return atomic_load_explicit(&bus->table, memory_order_acquire);
 }
 

@@ -207,8 +207,9 @@ static int add(struct gh_vm *vm, struct gh_bus_range *range, struct gh_failure *
 	if (now != NULL && at < now->n_entries && now->entries[at].gpa <= range->last)
 		return fail_overlap(failure, range, now->entries[at].range);
 	ret = cells_find(&vm->bus, range);
-	if (ret == 0)
-		ret = gh_bus_change_begin(vm, 1, 0, &change);
+	if (ret < 0)
+		return fail_change(failure, ret, STEP_ADD);
+	ret = gh_bus_change_begin(vm, 1, 0, &change);
 	if (ret < 0)
 		return fail_change(failure, ret, STEP_ADD);
 	cells_take(&vm->bus);

@@ -47,10 +47,11 @@ static void heavy_barrier(struct gh_vm *vm)
 	if (gh_bus_is_fenced(&vm->bus) || sys->membarrier(sys, PRIVATE_EXPEDITED) == 0)
 		return;
 	/*
-	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers, and what the others have
-	 * stored leaves their processors' buffers by itself, within far less than this.
+	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers and go by nothing that they
+	 * remember; what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
 	(void)atomic_fetch_or(&vm->bus.care, GH_BUS_FENCED);
+	(void)atomic_fetch_add(vm->bus.generation, 1);
 	nap(sys, DRAIN_NS);
 }
 

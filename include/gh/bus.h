@@ -49,8 +49,8 @@
  *
  * @par Threads
  * Handlers run on the thread that dispatches, several at once if several vCPUs access one range: a handler protects its own
- * device. No lock of the library is held over any callback, so a handler may call anything but gh_vm_close() and a dispatch on
- * its own vCPU: it may add and remove any range, its own one as well. Dispatching takes no lock and no memory.
+ * device. No lock of the library is held over any callback, so a handler may call anything but gh_vm_close() and a run of, or a
+ * dispatch on, its own vCPU: it may add and remove any range, its own one as well. Dispatching takes no lock and no memory.
  *
  * @par Removal
  * When gh_bus_remove() returns, no handler of the range is running, nor will one: what gh_bus_range_options::data points to can

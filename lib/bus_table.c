@@ -287,7 +287,7 @@ int gh_bus_init(struct gh_vm *vm)
 	struct gh_bus *bus = &vm->bus;
 
 	atomic_init(&bus->care, GH_BUS_FENCED);
-	bus->generation = (atomic_uint_least64_t *)(uintptr_t)(vm->alive + GH_BUS_LINE);
+	bus->generation = &vm->wiped->bus_generation;
 	if (pthread_mutex_init(&bus->lock, NULL) != 0)
 		return -ENOMEM;
 	if (pthread_cond_init(&bus->left, NULL) != 0) {

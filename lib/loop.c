@@ -17,7 +17,7 @@
 
 static bool waits_for_answer(struct gh_vcpu *vcpu)
 {
-	enum gh_pending pending = atomic_load(&vcpu->pending);
+	enum gh_pending pending = atomic_load(&vcpu->live->pending);
 
 	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
 	       atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
@@ -30,6 +30,7 @@ static void await_answer(struct gh_vcpu *vcpu)
 		gh_kick_take_nudge(vcpu);
 		gh_kick_wait(vcpu, waits_for_answer);
 	}
+	gh_kick_remind(vcpu);
 }
 
 /* Without an exit function. */

@@ -336,7 +336,7 @@ static int fake_vcpu_abort(struct gh_bvcpu *vcpu)
 {
 	struct fake_vcpu *own = vcpu->priv;
 
-	own->aborted = true;
+	own->aborted = own->load != NULL; /* of a store nothing is left to be known */
 	return 0;
 }
 

@@ -117,6 +117,7 @@ static bool run_libgh(struct gh_sim *sim, uint64_t *ret_ns)
 	uint64_t begin = now_ns();
 	const void *blob;
 	size_t size;
+	bool ok;
 	int ret;
 
 	table_counts = true;
@@ -133,9 +134,10 @@ static bool run_libgh(struct gh_sim *sim, uint64_t *ret_ns)
 	*ret_ns = now_ns() - begin;
 	if (ret < 0)
 		(void)fprintf(stderr, "gh-bench-boot: %s\n", gh_vm_failure(vm)->cause);
+	ok = ret == 0 && exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == BOOT_STORE;
 	gh_fdt_close(fdt);
 	gh_vm_close(vm);
-	return ret == 0 && exit->kind == GH_EXIT_MMIO && exit->mmio.gpa == BOOT_STORE;
+	return ok;
 }
 
 /* The tree that the bare VMM writes is libgh's. */

@@ -205,6 +205,8 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...) __attribute__((f
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
 /* memory.c */
+/* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 

@@ -279,6 +279,16 @@ static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_l
 	return region->host + (gpa - region->gpa);
 }
 
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	uint8_t *host;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	host = find_host(&vm->b, gpa, ret_left);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return host;
+}
+
 int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
 {
 	uint64_t left = 0;

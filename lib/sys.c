@@ -82,6 +82,14 @@ static ssize_t sys_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 	return ret < 0 ? -errno : ret;
 }
 
+static ssize_t sys_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = pread(fd, buffer, length, (off_t)offset);
+
+	(void)sys;
+	return ret < 0 ? -errno : ret;
+}
+
 static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
 	int saved = errno; /* called from signal handlers, as tgkill is */
@@ -237,6 +245,7 @@ static const struct gh_sys kernel_table = {
 	.eventfd = sys_eventfd,
 	.memfd = sys_memfd,
 	.read = sys_read,
+	.pread = sys_pread,
 	.write = sys_write,
 	.fstat = sys_fstat,
 	.ppoll = sys_ppoll,

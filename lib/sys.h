@@ -34,6 +34,7 @@ struct gh_sys {
 	/* A memory file of `length` bytes. */
 	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
 	ssize_t (*read)(struct gh_sys *sys, int fd, void *buffer, size_t length);
+	ssize_t (*pread)(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset);
 	ssize_t (*write)(struct gh_sys *sys, int fd, const void *buffer, size_t length);
 	int (*fstat)(struct gh_sys *sys, int fd, struct stat *ret_stat);
 	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);

@@ -12,6 +12,7 @@
 #include "exit.h"
 #include "fake.h"
 #include "fdt.h"
+#include "image.h"
 #include "ioevent.h"
 #include "irq.h"
 #include "loop.h"

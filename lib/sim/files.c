@@ -355,6 +355,18 @@ static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 	return -EINVAL;
 }
 
+static ssize_t files_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	struct sim_files *files = files_of(sys);
+	struct sim_file *file = file_get(files, fd);
+
+	if (file == NULL)
+		return kernel->pread(kernel, fd, buffer, length, offset);
+	file_put(files, file);
+	return -EINVAL;
+}
+
 static ssize_t files_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
 	struct gh_sys *kernel = gh_sys_kernel();
@@ -543,6 +555,7 @@ void sim_files_fill(struct gh_sys *sys)
 	sys->ioctl = files_ioctl;
 	sys->enter = files_enter;
 	sys->read = files_read;
+	sys->pread = files_pread;
 	sys->write = files_write;
 	sys->fstat = files_fstat;
 	sys->mmap = files_mmap;

@@ -132,6 +132,15 @@ static ssize_t table_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 	return ret;
 }
 
+static ssize_t table_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = strike("pread");
+
+	if (ret == 0)
+		BELOW(inner(sys)->pread(inner(sys), fd, buffer, length, offset));
+	return ret;
+}
+
 static int table_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
 {
 	int ret = strike("fstat");
@@ -347,6 +356,7 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.eventfd = table_eventfd,
 			.memfd = table_memfd,
 			.read = table_read,
+			.pread = table_pread,
 			.write = table_write,
 			.fstat = table_fstat,
 			.ppoll = table_ppoll,

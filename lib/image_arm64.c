@@ -63,7 +63,7 @@ static uint64_t read_sections(const uint8_t *head, size_t length)
 static int check_old(struct gh_image *image)
 {
 	if (image->info.packing != GH_IMAGE_PLAIN)
-		return gh_image_fail(image, -EOPNOTSUPP, "Unpack it first.",
+		return GH_IMAGE_FAIL(image, -EOPNOTSUPP, "Unpack it first.",
 				     "a packed Image from before Linux 3.17, whose header does not say how large it is.");
 	image->info.text_offset = OLD_TEXT_OFFSET;
 	image->info.memory_size = image->source.size + OLD_CLEARED;
@@ -76,20 +76,20 @@ static int check_sizes(struct gh_image *image, const uint8_t *head)
 	uint64_t size = gh_le64(head + IMAGE_SIZE_AT);
 
 	if (image->info.packing == GH_IMAGE_PLAIN && image->least > image->source.size)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "its header speaks of %llu bytes, but the file has %llu: truncated.",
 				     (unsigned long long)image->least, (unsigned long long)image->source.size);
 	if (size == 0)
 		return check_old(image);
 	if (text_offset >= GH_IMAGE_BLOCK || text_offset % 4 != 0)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "text_offset 0x%llx of its header is not a multiple of 4 below 2 MiB.",
 				     (unsigned long long)text_offset);
 	if (size > GH_IMAGE_LARGEST)
-		return gh_image_fail(image, -EFBIG, "Get the file again.", "it asks for 0x%llx bytes of memory.",
+		return GH_IMAGE_FAIL(image, -EFBIG, "Get the file again.", "it asks for 0x%llx bytes of memory.",
 				     (unsigned long long)size);
 	if (image->least > size)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "its sections have %llu bytes, but its memory 0x%llx.",
 				     (unsigned long long)image->least, (unsigned long long)size);
 	image->info.text_offset = text_offset;

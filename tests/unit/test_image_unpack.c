@@ -301,6 +301,13 @@ START_TEST(test_hostile_inside)
 	bytes_free(&twice);
 	bytes_free(&packed);
 	bytes_free(&plain);
+	/* Unless it says so elsewhere: a signature behind the kernel's own memory. */
+	plain = image_file(0, 4096, 0);
+	packed = pack_gzip(&plain, 6);
+	ck_assert_int_eq(load_bytes(vm, &packed, &failure), 0);
+	ck_assert(memcmp(ram, plain.data, plain.size) == 0);
+	bytes_free(&packed);
+	bytes_free(&plain);
 	/* Less comes out than the sections say. */
 	plain = image_file(0, MEMORY, 0);
 	plain.size -= 1;

@@ -114,15 +114,21 @@ static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count,
 	return result(ppoll(fds, count, timeout, NULL));
 }
 
-static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+static int sys_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			void **ret_address)
 {
-	void *mapping = mmap(address, length, prot, flags, fd, 0);
+	void *mapping = mmap(address, length, prot, flags, fd, (off_t)offset);
 
 	(void)sys;
 	if (mapping == MAP_FAILED)
 		return -errno;
 	*ret_address = mapping;
 	return 0;
+}
+
+static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+{
+	return sys_map_file(sys, address, length, prot, flags, fd, 0, ret_address);
 }
 
 static int sys_munmap(struct gh_sys *sys, void *address, size_t length)
@@ -141,6 +147,19 @@ static int sys_madvise(struct gh_sys *sys, void *address, size_t length, int adv
 {
 	(void)sys;
 	return result(madvise(address, length, advice));
+}
+
+static int sys_mlock(struct gh_sys *sys, void *address, size_t length, unsigned int flags)
+{
+	(void)sys;
+	/* By number: bionic has the wrapper only from API level 30. */
+	return result(syscall(SYS_mlock2, address, length, flags));
+}
+
+static int sys_munlock(struct gh_sys *sys, void *address, size_t length)
+{
+	(void)sys;
+	return result(munlock(address, length));
 }
 
 static int sys_getpid(struct gh_sys *sys)
@@ -209,6 +228,12 @@ static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_li
 	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
+static int sys_membarrier(struct gh_sys *sys, int command)
+{
+	(void)sys;
+	return result(syscall(SYS_membarrier, command, 0u, 0));
+}
+
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */
 static const struct gh_sys kernel_table = {
 	.open = sys_open,
@@ -224,9 +249,12 @@ static const struct gh_sys kernel_table = {
 	.fstat = sys_fstat,
 	.ppoll = sys_ppoll,
 	.mmap = sys_mmap,
+	.map_file = sys_map_file,
 	.munmap = sys_munmap,
 	.mprotect = sys_mprotect,
 	.madvise = sys_madvise,
+	.mlock = sys_mlock,
+	.munlock = sys_munlock,
 	.getpid = sys_getpid,
 	.gettid = sys_gettid,
 	.tgkill = sys_tgkill,
@@ -235,6 +263,7 @@ static const struct gh_sys kernel_table = {
 	.thread_time = sys_thread_time,
 	.move_to_cpu = sys_move_to_cpu,
 	.getrlimit = sys_getrlimit,
+	.membarrier = sys_membarrier,
 };
 
 struct gh_sys *gh_sys_kernel(void)

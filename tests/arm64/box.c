@@ -23,18 +23,23 @@ static void fill_memory(struct box *box, const struct op *program, size_t count)
 	box_put(box, BOX_PROGRAM, program, count * sizeof(*program));
 }
 
-void box_open(struct box *box, const char *device, unsigned int cpus, const struct op *program, size_t count)
+void box_open_empty(struct box *box, const char *device)
 {
 	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
 	struct gh_failure failure = GH_FAILURE_INIT;
 
-	_Static_assert(sizeof(struct op) == GUEST_OP_SIZE, "the guest's idea of an instruction");
 	memset(box, 0, sizeof(*box));
 	options.device = device;
 	options.failure = &failure;
 	options.gic_distributor = GUEST_GIC_DISTRIBUTOR;
 	options.gic_redistributors = GUEST_GIC_REDISTRIBUTORS;
 	ck_assert_msg(gh_vm_open(&options, &box->vm) == 0, "%s: %s: %s", device, failure.step, failure.cause);
+}
+
+void box_open(struct box *box, const char *device, unsigned int cpus, const struct op *program, size_t count)
+{
+	_Static_assert(sizeof(struct op) == GUEST_OP_SIZE, "the guest's idea of an instruction");
+	box_open_empty(box, device);
 	fill_memory(box, program, count);
 	ck_assert_int_eq(gh_vm_set_entry(box->vm, BOX_BASE, BOX_TREE), 0);
 	for (unsigned int i = 0; i < cpus; i++)

@@ -9,6 +9,7 @@
 #define GH_LIB_INTERNAL_H
 
 #include "backend.h"
+#include "bus.h"
 
 #include <gh/ioevent.h>
 #include <gh/irq.h>
@@ -64,6 +65,7 @@ struct gh_vcpu_live {
 
 struct gh_wiped {
 	_Alignas(64) volatile uint8_t alive; /* 1 */
+	_Alignas(64) atomic_uint_least64_t bus_generation;
 	struct gh_vcpu_live vcpus[];
 };
 
@@ -90,6 +92,7 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	struct gh_bus bus;
 };
 
 /*
@@ -141,6 +144,7 @@ struct gh_vcpu {
 	struct gh_watch watch;
 	atomic_int tid; /* of the thread that ran it last */
 	struct gh_failure failure;
+	struct gh_bus_slot bus;
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");

@@ -49,6 +49,7 @@ void gh_vcpu_unmake(struct gh_vcpu *vcpu)
 
 	if (vcpu->made)
 		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
+	gh_bus_leave(vcpu->vm, &vcpu->bus);
 	(void)sys->close(sys, vcpu->wake_fd);
 	free(vcpu);
 }
@@ -75,10 +76,15 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 
 	if (vcpu == NULL)
 		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	if (gh_bus_join(vm, &vcpu->bus) < 0) {
+		free(vcpu);
+		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	}
 	vcpu->wake_fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
 	if (vcpu->wake_fd < 0) {
 		int ret = vcpu->wake_fd;
 
+		gh_bus_leave(vm, &vcpu->bus);
 		free(vcpu);
 		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
 	}

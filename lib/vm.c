@@ -135,10 +135,15 @@ static int create(struct gh_vm *vm)
 		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
 		goto err_wiped;
 	}
+	ret = gh_bus_init(vm);
+	if (ret < 0) {
+		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
+		goto err_lock;
+	}
 	vm->end_fd = vm->b.sys->eventfd(vm->b.sys, 0, 0);
 	if (vm->end_fd < 0) {
 		ret = gh_fail_request(&vm->failure, vm->end_fd, STEP_OPEN, "eventfd");
-		goto err_lock;
+		goto err_bus;
 	}
 	ret = vm->b.ops->vm_create(&vm->b);
 	if (ret == 0)
@@ -146,6 +151,8 @@ static int create(struct gh_vm *vm)
 	if (vm->failure.error == 0)
 		(void)gh_fail_request(&vm->failure, ret, STEP_OPEN, "create a VM");
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
+err_bus:
+	gh_bus_free(vm);
 err_lock:
 	(void)pthread_mutex_destroy(&vm->lock);
 err_wiped:
@@ -201,6 +208,7 @@ void gh_vm_close(struct gh_vm *vm)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
 	vm->b.in_child = gh_vm_is_forked(vm);
+	gh_bus_clear(vm);
 	gh_courier_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -211,6 +219,7 @@ void gh_vm_close(struct gh_vm *vm)
 		vm->vcpus = vcpu->next;
 		gh_vcpu_unmake(vcpu);
 	}
+	gh_bus_free(vm);
 	vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);

@@ -125,8 +125,8 @@ struct gh_bus_range_options {
 	int (*access)(void *data, struct gh_bus_access *access);
 	/**
 	 * Called once, when the range has been removed and the last handler has left: before gh_bus_remove() returns if that
-	 * waits, otherwise on the thread of the vCPU whose handler was the last, after that has returned; by gh_vm_close() for
-	 * ranges that are still there. NULL: nothing.
+	 * waits, otherwise on the thread of the vCPU whose handler was the last, after that has returned; first of all by
+	 * gh_vm_close() for ranges that are still there, while the VM's vCPUs, lines and doorbells still exist. NULL: nothing.
 	 */
 	void (*removed)(void *data);
 	void *data;              /**< First argument of both. */
@@ -262,6 +262,7 @@ GH_BEGIN_DECLS
  *                 not aligned to the handler's registers.
  * @retval -ERANGE The range wraps around the address space.
  * @retval -EEXIST The range overlaps another one; the failure names both.
+ * @retval -EBUSY  The VM is being closed.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
  *
@@ -308,8 +309,8 @@ GH_API void gh_bus_remove(struct gh_bus_range *range);
  * @retval -EINVAL     An argument is NULL, the width is none of 1, 2, 4 and 8, or the handler returned a positive number that
  *                     is no verdict.
  * @retval -EOPNOTSUPP The handler has deferred a load that had to be split or widened for it. The load waits for its answer.
- * @retval -EBUSY      The access was a load, and it does not wait for an answer: a handler that calls gh_mmio_complete()
- *                     returns #GH_BUS_DEFER.
+ * @retval -EBUSY      The access does not wait for an answer: it is not the vCPU's last exit, or has been answered. A handler
+ *                     that calls gh_mmio_complete() returns #GH_BUS_DEFER.
  * @retval -EPERM      This is a forked child, or the vCPU is in this call already: a handler cannot dispatch on its own vCPU.
  * @return Otherwise the negative errno value that the handler returned, or that of the kernel when it should have made the
  *         guest take an abort. gh_vcpu_failure() names the range. A load waits for its answer then.
@@ -333,6 +334,7 @@ GH_API int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit);
  *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL, the structure has an unknown tail, a reserved field is set, or there is no such policy.
+ * @retval -EBUSY  The VM is being closed.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
  *
@@ -356,6 +358,7 @@ GH_API int gh_bus_set_unmatched(struct gh_vm *vm, const struct gh_bus_unmatched_
  *
  * @retval 0       Done.
  * @retval -EINVAL @p vm is NULL, the structure has an unknown tail, or there is no function in it.
+ * @retval -EBUSY  The VM is being closed.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
  *

@@ -43,7 +43,7 @@ static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_
 
 /* During a look-up. */
 static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio,
-		    bool fenced, struct found *found)
+		    struct found *found)
 {
 	const struct gh_bus_entry *entry = NULL;
 
@@ -61,7 +61,7 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
 	/* The next access may come here directly, if nobody else sees it and it passes no full barrier. */
-	if (fenced || table->tracer != NULL || table->n_doorbells != 0)
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL || table->n_doorbells != 0)
 		return;
 	slot->generation = table->generation;
 	slot->last = entry->range;
@@ -70,12 +70,11 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 
 static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio, struct found *ret_found)
 {
-	bool fenced = gh_bus_is_fenced(&vm->bus);
-	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot, fenced);
+	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot);
 
 	*ret_found = (struct found){ .range = NULL };
 	if (table != NULL)
-		look_in(table, slot, mmio, fenced, ret_found);
+		look_in(table, slot, mmio, ret_found);
 	/* The guests are in the slot before it ends: whoever removes them sees these, or has to wait for that. */
 	gh_bus_end(slot);
 }
@@ -211,7 +210,7 @@ static int refuse(struct gh_vcpu *vcpu)
 static void look_up_policy(struct gh_vcpu *vcpu, uint32_t *ret_policy, uint64_t *ret_value)
 {
 	struct gh_bus *bus = &vcpu->vm->bus;
-	const struct gh_bus_table *table = gh_bus_begin(bus, &vcpu->bus, gh_bus_is_fenced(bus));
+	const struct gh_bus_table *table = gh_bus_begin(bus, &vcpu->bus);
 
 	*ret_policy = table != NULL ? table->policy : GH_BUS_UNMATCHED_PASS;
 	*ret_value = table != NULL ? table->value : 0;

@@ -47,10 +47,11 @@ static void heavy_barrier(struct gh_vm *vm)
 	if (gh_bus_is_fenced(&vm->bus) || sys->membarrier(sys, PRIVATE_EXPEDITED) == 0)
 		return;
 	/*
-	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers, and what the others have
-	 * stored leaves their processors' buffers by itself, within far less than this.
+	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers and go by nothing that they
+	 * remember; what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
 	(void)atomic_fetch_or(&vm->bus.care, GH_BUS_FENCED);
+	(void)atomic_fetch_add(vm->bus.generation, 1);
 	nap(sys, DRAIN_NS);
 }
 
@@ -227,21 +228,27 @@ bool gh_bus_retire_end(struct gh_vm *vm, struct gh_bus_guest *guest)
 	return true;
 }
 
-void gh_bus_guest_free(struct gh_bus_guest *guest)
+void gh_bus_guest_free(struct gh_bus *bus, struct gh_bus_guest *guest)
 {
 	if (guest->removed != NULL)
 		guest->removed(guest->data);
+	if (bus->closing) {
+		/* Others' callbacks may remove it once more, and cannot know better. */
+		guest->next = bus->limbo;
+		bus->limbo = guest;
+		return;
+	}
 	free(guest); /* the first member of what it is */
 }
 
 /* Takes a list. */
-static void free_guests(struct gh_bus_guest *list)
+static void free_guests(struct gh_bus *bus, struct gh_bus_guest *list)
 {
 	while (list != NULL) {
 		struct gh_bus_guest *guest = list;
 
 		list = guest->next;
-		gh_bus_guest_free(guest);
+		gh_bus_guest_free(bus, guest);
 	}
 }
 
@@ -270,7 +277,7 @@ void gh_bus_reap(struct gh_vm *vm)
 		gone = guest;
 	}
 	(void)pthread_mutex_unlock(&bus->lock);
-	free_guests(gone);
+	free_guests(bus, gone);
 }
 
 /* --- with the VM and its vCPUs ---------------------------------------------------------------------------------------- */
@@ -300,18 +307,24 @@ void gh_bus_clear(struct gh_vm *vm)
 	bus->closing = true;
 	/* Only in a forked child: the parent's threads are in these. */
 	bus->limbo = NULL;
-	free_guests(limbo);
+	free_guests(bus, limbo);
 	while (table != NULL && table->n_entries > 0) {
 		struct gh_bus_guest *guest = &table->entries[--table->n_entries].range->guest;
 
 		guest->leaving = true;
-		gh_bus_guest_free(guest);
+		gh_bus_guest_free(bus, guest);
 	}
 	if (table != NULL && table->tracer != NULL) {
 		struct gh_bus_guest *tracer = &table->tracer->guest;
 
 		table->tracer = NULL;
-		gh_bus_guest_free(tracer);
+		gh_bus_guest_free(bus, tracer);
+	}
+	while (bus->limbo != NULL) {
+		struct gh_bus_guest *guest = bus->limbo;
+
+		bus->limbo = guest->next;
+		free(guest);
 	}
 }
 

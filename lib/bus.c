@@ -5,6 +5,7 @@
  */
 #include "exit.h"
 #include "kick.h"
+#include "points.h"
 
 #include <errno.h>
 
@@ -72,9 +73,11 @@ static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_
 {
 	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot);
 
+	GH_POINT(BUS_BEGUN);
 	*ret_found = (struct found){ .range = NULL };
 	if (table != NULL)
 		look_in(table, slot, mmio, ret_found);
+	GH_POINT(BUS_FOUND);
 	/* The guests are in the slot before it ends: whoever removes them sees these, or has to wait for that. */
 	gh_bus_end(slot);
 }
@@ -287,8 +290,10 @@ RARE static void leave_with_care(struct gh_vm *vm)
 
 static inline void leave(struct gh_vm *vm, struct gh_bus_slot *slot)
 {
+	GH_POINT(BUS_LEAVES);
 	atomic_store_explicit(&slot->range, NULL, memory_order_release);
 	gh_bus_light_barrier(false);
+	GH_POINT(BUS_LEFT);
 	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
 		leave_with_care(vm);
 }
@@ -341,6 +346,7 @@ static inline const struct gh_bus_range *recall(const struct gh_vm *vm, struct g
 
 	atomic_store_explicit(&slot->range, (const struct gh_bus_guest *)(const void *)last, memory_order_relaxed);
 	gh_bus_light_barrier(false);
+	GH_POINT(BUS_RECALLED);
 	return atomic_load_explicit(vm->bus.generation, memory_order_acquire) == slot->generation ? last : NULL;
 }
 
@@ -358,6 +364,7 @@ static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio
 	}
 	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
 	make_access(&access, vcpu, range, mmio);
+	GH_POINT(BUS_SERVES);
 	gh_bus_count(mmio->is_store != 0 ? &slot->cell->stores : &slot->cell->loads);
 	ret = range->access(range->guest.data, &access);
 	if (ret != GH_BUS_DONE || mmio->is_store == 0)

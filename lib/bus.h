@@ -44,6 +44,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GH_BUS_NO_GENERATION UINT64_MAX
+
 /* A line of the processors' caches, or two: some fetch pairs. */
 #define GH_BUS_LINE 128
 
@@ -64,8 +66,7 @@ struct gh_bus_guest {
 
 /* What one vCPU counts of one range. Written by whoever dispatches on that vCPU, with plain stores. */
 struct gh_bus_cell {
-	atomic_uint_least64_t loads;
-	atomic_uint_least64_t stores;
+	atomic_uint_least64_t accesses[2]; /* by is_store */
 	atomic_uint_least64_t deferred;
 	atomic_uint_least64_t failed;
 	atomic_uint_least64_t forbidden;
@@ -148,7 +149,7 @@ struct gh_bus_slot {
 	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs */
 	_Atomic(const struct gh_bus_guest *) tracer; /* whose function runs, or will */
 	/* What is remembered; only the dispatching thread's. */
-	uint64_t generation;             /* of the table that it is from */
+	uint64_t generation;             /* of the table that it is from, or GH_BUS_NO_GENERATION: nothing is remembered */
 	const struct gh_bus_range *last; /* may be gone already */
 	struct gh_bus_cell *cell;        /* of that range */
 	struct gh_bus_cell *chunks[GH_BUS_CHUNKS];

@@ -191,8 +191,8 @@ static void release_cells(struct gh_bus *bus, const struct gh_bus_range *range)
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next) {
 		struct gh_bus_cell *cell = &slot->chunks[range->chunk][range->cell];
 
-		atomic_store_explicit(&cell->loads, 0, memory_order_relaxed);
-		atomic_store_explicit(&cell->stores, 0, memory_order_relaxed);
+		atomic_store_explicit(&cell->accesses[0], 0, memory_order_relaxed);
+		atomic_store_explicit(&cell->accesses[1], 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->deferred, 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->failed, 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->forbidden, 0, memory_order_relaxed);
@@ -351,6 +351,7 @@ int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot)
 	uint32_t chunk = 0;
 
 	slot->vm = vm;
+	slot->generation = GH_BUS_NO_GENERATION;
 	(void)pthread_mutex_lock(&bus->lock);
 	while (chunk < bus->n_chunks) {
 		slot->chunks[chunk] = gh_bus_cells_new(chunk);

@@ -577,7 +577,7 @@ START_TEST(test_hostile)
 	uint32_t random = 0x12345678;
 	uint64_t value;
 
-	for (unsigned int i = 0; i < 4000; i++) {
+	for (unsigned int i = 0; i < 1500; i++) {
 		uint64_t gpa;
 		uint32_t width;
 		int ret;

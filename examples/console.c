@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "console.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,12 +14,12 @@ struct console {
 	struct console_options options;
 	struct gh_irqfd *irqfd;
 	struct uart16550 *uart;
+	struct outbox output;
 	pthread_t thread;
 	int wakeup;
-	bool runs;               /* the thread */
-	atomic_bool stuck, over; /* output waits for the descriptor; no vCPU runs any more */
-	int error;               /* of the descriptor; the port's lock is over it */
-	uint8_t input[256];      /* what has been read; from begin to end it waits for the guest */
+	bool runs; /* the thread */
+	atomic_bool over;
+	uint8_t input[256]; /* what has been read; from begin to end it waits for the guest */
 	unsigned int begin, end;
 };
 
@@ -30,25 +30,21 @@ static void wake(void *data)
 	(void)eventfd_write(console->wakeup, 1);
 }
 
-/* Asks first, because the descriptor may be a blocking one. A FIFO always fits where poll() sees room. */
+/* The vCPU only leaves its bytes: it waits for nobody, and the thread writes many of them at once. */
 static int put_output(void *data, const uint8_t *bytes, unsigned int count)
 {
 	struct console *console = data;
-	struct pollfd poller = { .fd = console->options.output, .events = POLLOUT };
-	ssize_t written = 0;
+	bool was_empty = false;
+	int ret = (int)count;
 
-	if (poll(&poller, 1, 0) == 1)
-		written = write(poller.fd, bytes, count);
-	if (written < 0 && errno != EAGAIN && errno != EINTR)
-		return console->error = -errno;
-	if (written < (ssize_t)count) {
-		atomic_store(&console->stuck, true);
+	if (console->options.output >= 0)
+		ret = outbox_put(&console->output, bytes, count, &was_empty);
+	if (was_empty)
 		wake(console);
-	}
-	return written < 0 ? 0 : (int)written;
+	return ret;
 }
 
-static void get_input(struct console *console)
+static void read_input(struct console *console)
 {
 	ssize_t got = read(console->options.input, console->input, sizeof(console->input));
 
@@ -65,22 +61,23 @@ static void get_input(struct console *console)
 /* One wait, and what came of it. False: all is done. */
 static bool serve(struct console *console)
 {
+	struct pollfd polls[] = { { console->wakeup, POLLIN, 0 }, { -1, POLLIN, 0 }, { -1, POLLOUT, 0 } };
 	bool over = atomic_load(&console->over);
-	struct pollfd polls[] = {
-		{ .fd = console->wakeup, .events = POLLIN },
-		{ .fd = over || console->begin < console->end ? -1 : console->options.input, .events = POLLIN },
-		{ .fd = atomic_load(&console->stuck) ? console->options.output : -1, .events = POLLOUT },
-	};
+	bool waiting = outbox_count(&console->output) > 0;
 	eventfd_t value;
 
-	if (over && polls[2].fd < 0)
+	if (over && !waiting)
 		return false;
+	if (!over && console->begin == console->end)
+		polls[1].fd = console->options.input;
+	if (waiting)
+		polls[2].fd = console->options.output;
 	(void)poll(polls, 3, -1);
 	if (polls[0].revents != 0)
 		(void)eventfd_read(console->wakeup, &value);
 	if (polls[1].revents != 0)
-		get_input(console);
-	if (polls[2].revents != 0 && atomic_exchange(&console->stuck, false))
+		read_input(console);
+	if (polls[2].revents != 0 && outbox_write(&console->output, console->options.output))
 		(void)uart16550_drain(console->uart);
 	console->begin += uart16550_push(console->uart, console->input + console->begin, console->end - console->begin);
 	return true;
@@ -120,6 +117,7 @@ int console_open(struct gh_vm *vm, const struct console_options *options, struct
 	if (console == NULL)
 		return -ENOMEM;
 	console->options = *options;
+	outbox_init(&console->output);
 	console->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = console->wakeup < 0 ? -errno : add_port(vm, console);
 	if (ret == 0)
@@ -141,9 +139,10 @@ int console_close(struct console *console)
 		wake(console);
 		(void)pthread_join(console->thread, NULL);
 	}
-	ret = console->error;
+	ret = outbox_error(&console->output);
 	uart16550_remove(console->uart);
 	gh_irqfd_remove(console->irqfd);
+	outbox_destroy(&console->output);
 	(void)close(console->wakeup);
 	free(console);
 	return ret;

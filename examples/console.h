@@ -13,8 +13,8 @@
 struct console_options {
 	uint64_t gpa;         /* of the port's registers */
 	uint32_t line;        /* of its interrupt, edge-triggered */
-	int input;            /* descriptor; it is read until its end */
-	int output;           /* descriptor */
+	int input;            /* descriptor, or -1; it is read until its end */
+	int output;           /* descriptor, or -1 */
 	uint8_t end_of_input; /* a byte for the guest when the input has ended, such as 4 (^D); 0: none */
 	bool ignore_rts;      /* see uart16550.h */
 };
@@ -25,7 +25,7 @@ struct console;
 int console_open(struct gh_vm *vm, const struct console_options *options, struct console **ret_console);
 /*
  * Waits until the output has taken what the guest has sent, and frees it. When no vCPU runs any more, before gh_vm_close().
- * 0, or the negative errno value that writing failed with.
+ * 0, or the negative errno value that writing failed with; the guest's next store ends its loop with that, too.
  */
 int console_close(struct console *console);
 

@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #define UART UINT64_C(0x9000000)
 #define ELSEWHERE UINT64_C(0x1000)
 #define LINE 5
-#define BULK 4500u /* more than the pipe below has room for */
+#define BULK 9000u /* more than the pipe below and the console have room for */
 #define INPUT 1000u
 #define PATIENCE 30000u /* looks, with a millisecond in between after the first ones */
 
@@ -106,7 +105,7 @@ static uint8_t nth(unsigned int n)
 	return (uint8_t)(n * 7 + n / 251);
 }
 
-/* Stores, sixteen bytes at a time, until the guest has to wait; how many. */
+/* Stores, sixteen bytes at a time, until the guest has to wait, perhaps only for a moment; how many. */
 static unsigned int fill(void)
 {
 	unsigned int sent = 0;
@@ -176,9 +175,6 @@ START_TEST(test_output_at_the_end)
 
 	open_console();
 	sent = fill();
-	while (sent % UART16550_FIFO != 0)
-		store(DATA, nth(sent++));
-	ck_assert_uint_eq(load(LSR), 0x00);
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, NULL), 0);
 	ck_assert_int_eq(console_close(console), 0);
 	for (; sent < BULK; sent++) {
@@ -237,20 +233,27 @@ START_TEST(test_descriptors)
 	options.output = -1;
 	open_console();
 	store(DATA, 'z');
-	ck_assert_uint_eq(load(LSR), 0x00);
+	ck_assert_uint_eq(load(LSR), 0x60);
 	ck_assert_int_eq(console_close(console), 0);
 }
 END_TEST
 
-/* The reader goes: the guest's store ends the loop, whether output waits or not. */
+/* The reader goes: a store of the guest ends the loop, whether output waited or not. */
 START_TEST(test_reader_goes)
 {
+	int ret = GH_BUS_DONE;
+
 	open_console();
 	if (_i == 1)
 		(void)fill();
 	close_end(&output[0]);
-	await(0x20); /* what waited is dropped */
-	ck_assert_int_eq(try_store(DATA, 'x'), -EPIPE);
+	for (unsigned int try = 0; ret == GH_BUS_DONE && try < PATIENCE; try++) {
+		await(0x20); /* what waited is dropped */
+		ret = try_store(DATA, 'x');
+		if (try > 1000)
+			pause_ms(1);
+	}
+	ck_assert_int_eq(ret, -EPIPE);
 	ck_assert_int_eq(console_close(console), -EPIPE);
 }
 END_TEST
@@ -282,8 +285,6 @@ int main(void)
 	Suite *suite = suite_create("console");
 	TCase *core = add_case(suite, "console");
 
-	/* As the threads of gh_vm_run() have it; the guest is this thread here. */
-	(void)signal(SIGPIPE, SIG_IGN);
 	tcase_set_timeout(core, 100);
 	tcase_add_checked_fixture(core, setup, teardown);
 	tcase_add_test(core, test_output);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What gh-run and its guest agree on; read by the C compiler and by the assembler.
+ * What gh-boot and its guest agree on; read by the C compiler and by the assembler.
  *
  * Devices are in the first GiB, below the interrupt controller: on Gunyah only accesses there make exits.
  */
-#ifndef GH_TOOLS_GUEST_H
-#define GH_TOOLS_GUEST_H
+#ifndef GH_TESTS_BOOT_GUEST_H
+#define GH_TESTS_BOOT_GUEST_H
 
 #define GUEST_UART 0x3000      /* store of 1: a character */
 #define GUEST_IDENTITY 0x4000  /* load of 1, 2, 4 or 8: the low bytes of GUEST_IDENTITY_VALUE */

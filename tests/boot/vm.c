@@ -4,7 +4,7 @@
  *
  * The same calls, in the same order, on every hypervisor; nothing here asks which one it is.
  */
-#include "run_vm.h"
+#include "vm.h"
 
 #include "guest.h"
 
@@ -262,26 +262,28 @@ static int run(struct machine *machine)
 static int fill_memory(struct machine *machine)
 {
 	struct gh_memory memory = GH_MEMORY_INIT;
-	static char tree[8192];
 	int ret;
 
 	memory.gpa = MEMORY_GPA;
 	memory.length = MEMORY_SIZE;
 	if (machine->request->lend)
 		memory.flags |= GH_MEMORY_LEND;
-	ret = run_tree(tree, sizeof(tree), MEMORY_GPA, MEMORY_SIZE);
-	if (ret < 0)
-		return fail(machine, "make the devicetree", "libfdt refused", (uint64_t)-ret);
 	ret = gh_vm_map(machine->vm, &memory, NULL);
 	if (ret < 0)
 		return ret;
-	ret = gh_vm_write(machine->vm, MEMORY_GPA, gh_guest_start, (size_t)(gh_guest_end - gh_guest_start));
+	return gh_vm_write(machine->vm, MEMORY_GPA, gh_guest_start, (size_t)(gh_guest_end - gh_guest_start));
+}
+
+static int write_tree(struct machine *machine)
+{
+	struct gh_fdt *fdt;
+	int ret = gh_fdt_open(machine->vm, NULL, &fdt);
+
 	if (ret < 0)
 		return ret;
-	ret = gh_vm_write(machine->vm, TREE_GPA, tree, sizeof(tree));
-	if (ret < 0)
-		return ret;
-	return gh_vm_set_dtb(machine->vm, TREE_GPA, TREE_ROOM);
+	ret = gh_fdt_finish(fdt, TREE_GPA, TREE_ROOM);
+	gh_fdt_close(fdt);
+	return ret;
 }
 
 static int connect_devices(struct machine *machine)
@@ -309,6 +311,8 @@ static int start(struct machine *machine)
 		ret = gh_vcpu_create(machine->vm, 0, &machine->vcpu);
 	if (ret == 0)
 		ret = connect_devices(machine);
+	if (ret == 0)
+		ret = write_tree(machine);
 	machine->started_ms = now_ms();
 	if (ret == 0)
 		ret = gh_vm_start(machine->vm);

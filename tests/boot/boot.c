@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* gh-run: boots a small guest on each hypervisor, simulated or real, and says how it went. */
-#include "run_vm.h"
+/* gh-boot: boots a small guest on each hypervisor, simulated or real, and says how it went. */
+#include "vm.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #define MAX_BOOTS 16
 
 static const char usage_text[] =
-	"Usage: gh-run [OPTION]...\n"
+	"Usage: gh-boot [OPTION]...\n"
 	"Boot a small guest that tests loads, stores, an interrupt and a doorbell, and say how it went. Without options: "
 	"on a\n"
 	"simulated Gunyah, on a simulated GenieZone, and on KVM, which both of them need as well.\n"
@@ -52,7 +52,7 @@ static const struct option long_options[] = {
 
 static int wrong_usage(const char *what)
 {
-	(void)fprintf(stderr, "gh-run: %s\nTry gh-run --help.\n", what);
+	(void)fprintf(stderr, "gh-boot: %s\nTry gh-boot --help.\n", what);
 	return 2;
 }
 
@@ -95,7 +95,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 		if (option == OPTION_HELP)
 			return fputs(usage_text, stdout) < 0;
 		if (option == OPTION_VERSION)
-			return printf("gh-run (libgh) %s\n", gh_version()) < 0;
+			return printf("gh-boot (libgh) %s\n", gh_version()) < 0;
 		ret = read_option(arguments, option);
 		if (ret != 0)
 			return ret;
@@ -132,7 +132,7 @@ static const char *name_of(const struct run_request *boot)
 
 static void explain(const struct run_request *boot, const struct gh_failure *failure)
 {
-	(void)fprintf(stderr, "gh-run: %s: cannot %s: %s\n", name_of(boot), failure->step, strerror(-failure->error));
+	(void)fprintf(stderr, "gh-boot: %s: cannot %s: %s\n", name_of(boot), failure->step, strerror(-failure->error));
 	if (failure->request[0] != '\0')
 		(void)fprintf(stderr, "  request: %s\n", failure->request);
 	(void)fprintf(stderr, "  cause:   %s\n", failure->cause);

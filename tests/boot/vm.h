@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One boot of gh-run's guest: what is asked for, and what happened. */
-#ifndef GH_TOOLS_RUN_VM_H
-#define GH_TOOLS_RUN_VM_H
+/* One boot of gh-boot's guest: what is asked for, and what happened. */
+#ifndef GH_TESTS_BOOT_VM_H
+#define GH_TESTS_BOOT_VM_H
 
 #include <gh/gh.h>
 
@@ -30,8 +30,5 @@ struct run_result {
 
 /* Runs the guest once. `result` is filled in whatever happens. */
 void run_vm(const struct run_request *request, struct run_result *result);
-
-/* Writes a devicetree for a guest with one vCPU into `buffer`. 0, or a negative error of libfdt. */
-int run_tree(void *buffer, int size, uint64_t memory, uint64_t memory_size);
 
 #endif

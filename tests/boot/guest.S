@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The guest of gh-run: bare metal, one vCPU, EL1, MMU off, independent of where it is loaded (a multiple of 2 KiB).
+ * The guest of gh-boot: bare metal, one vCPU, EL1, MMU off, independent of where it is loaded (a multiple of 2 KiB).
  *
  * x0 holds the devicetree's address. It greets, checks loads of every width, takes an interrupt of an irqfd in a real
  * vector, rings an ioeventfd, reads back that the rings arrived, and powers off. Every access to a device is a plain load

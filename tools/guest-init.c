@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROMPT "guest: say something: "
@@ -50,6 +51,15 @@ static void show(const char *path, const char *wanted)
 		if (strstr(line, wanted) != NULL)
 			(void)printf("guest: %s", line);
 	(void)fclose(file);
+}
+
+/* Long enough that only the timer's interrupt ends it. */
+static void nap(void)
+{
+	struct timespec time = { .tv_sec = 0, .tv_nsec = 100000000 };
+
+	if (nanosleep(&time, NULL) == 0)
+		(void)printf("guest: slept\n");
 }
 
 static void converse(void)
@@ -104,6 +114,7 @@ int main(void)
 	if (uname(&name) == 0)
 		(void)printf("guest: user space on %s %s, %s\n", name.sysname, name.release, name.machine);
 	(void)printf("guest: nproc %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
+	nap();
 	if (strstr(command_line, "gh.ask") != NULL)
 		converse();
 	show("/proc/interrupts", "");

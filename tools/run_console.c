@@ -267,7 +267,7 @@ static void give_keys(struct run_console *console)
 
 static void answer_prompt(struct run_console *console)
 {
-	size_t length = strlen(console->request->answer);
+	size_t length = console->request->answer != NULL ? strlen(console->request->answer) : 0;
 	bool due;
 
 	(void)pthread_mutex_lock(&console->lock);

@@ -53,7 +53,7 @@ static void want(void *data)
 
 static struct uart16550_options port(void)
 {
-	return (struct uart16550_options){ "serial", UART, irqfd, put, want, &sink, false };
+	return (struct uart16550_options){ "serial", UART, irqfd, put, NULL, want, &sink, false };
 }
 
 static void setup(void)

@@ -5,6 +5,7 @@
  */
 #include "bus_last.h"
 #include "exit.h"
+#include "points.h"
 
 #include <errno.h>
 

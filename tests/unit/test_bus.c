@@ -128,6 +128,7 @@ START_TEST(test_whole_access)
 	options.flags = GH_BUS_UNALIGNED;
 	(void)board_add(&board, &options);
 	ck_assert_int_eq(board_store(&board, 0, 0x1002, 4, 1), GH_BUS_DONE);
+	ck_assert_int_eq(board_store(&board, 0, 0x1004, 4, 1), GH_BUS_UNMATCHED);
 	ck_assert_int_eq(board_store(&board, 0, 0x1003, 4, 1), GH_BUS_UNMATCHED);
 	ck_assert_int_eq(board_store(&board, 0, 0x1005, 2, 1), GH_BUS_UNMATCHED);
 	ck_assert_int_eq(board_load(&board, 0, 0x1000, 8, &value), GH_BUS_UNMATCHED);

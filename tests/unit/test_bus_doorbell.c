@@ -113,6 +113,8 @@ START_TEST(test_in_range)
 	ck_assert_uint_eq(device.calls, 1);
 	ck_assert_uint_eq(take_count(fds[0]), 1);
 	ck_assert_int_eq(board_store(&board, 0, BELL, 4, 0), GH_BUS_DONE);
+	ck_assert_int_eq(board_store(&board, 0, BELL, 4, 1), GH_BUS_DONE);
+	ck_assert_uint_eq(take_count(fds[0]), 1);
 	ck_assert_int_eq(board_store(&board, 0, BELL, 2, 1), GH_BUS_DONE);
 	ck_assert_int_eq(board_store(&board, 0, BELL + 4, 4, 1), GH_BUS_DONE);
 	ck_assert_int_eq(board_load(&board, 0, BELL, 4, &value), GH_BUS_DONE);

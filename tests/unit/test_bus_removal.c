@@ -21,7 +21,8 @@ static struct {
 	struct gh_sys sys; /* first */
 	struct gh_sys *below;
 	enum barrier barrier;
-	unsigned int barriers; /* that were asked for */
+	unsigned int barriers;   /* that were asked for */
+	void (*meanwhile)(void); /* when it fails */
 } kernel;
 
 static int membarrier_below(struct gh_sys *sys, int command)
@@ -30,8 +31,11 @@ static int membarrier_below(struct gh_sys *sys, int command)
 	kernel.barriers++;
 	if (kernel.barrier == KERNEL_LACKS_IT)
 		return -ENOSYS;
-	if (kernel.barrier == SANDBOX_TAKES_IT_AWAY && kernel.barriers > 3)
+	if (kernel.barrier == SANDBOX_TAKES_IT_AWAY && kernel.barriers > 3) {
+		if (kernel.meanwhile != NULL)
+			kernel.meanwhile();
 		return -EPERM;
+	}
 	return kernel.below->membarrier(kernel.below, command);
 }
 
@@ -44,6 +48,7 @@ static void begin(int barrier)
 	kernel.sys.membarrier = membarrier_below;
 	kernel.barrier = (enum barrier)barrier;
 	kernel.barriers = 0;
+	kernel.meanwhile = NULL;
 	board.vm->b.sys = &kernel.sys;
 }
 
@@ -296,6 +301,36 @@ START_TEST(test_last_one_tells)
 	visit_end(&visits[0]);
 	visit_end(&visits[1]);
 	ck_assert_uint_eq(atomic_load(&slow.removed), 1);
+	end();
+}
+END_TEST
+
+static void access_here(void)
+{
+	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
+}
+
+/* A dispatch between the new table and the barrier that fails passed none itself, and must not have remembered anything. */
+START_TEST(test_lost_barrier)
+{
+	struct actor actor = { .act = NULL };
+	const struct gh_bus_slot *slot;
+
+	begin(SANDBOX_TAKES_IT_AWAY);
+	slot = &board.vcpus[1]->bus;
+	(void)add_actor(&actor, HERE);
+	(void)add_actor(&actor, THERE);
+	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
+	ck_assert_uint_eq(slot->generation, atomic_load(board.vm->bus.generation));
+	kernel.meanwhile = access_here;
+	(void)add_actor(&actor, THERE + 0x1000);
+	ck_assert_uint_eq(kernel.barriers, 4);
+	ck_assert_uint_eq(atomic_load(&actor.calls), 2);
+	ck_assert_uint_lt(slot->generation, atomic_load(board.vm->bus.generation));
+	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
+	(void)add_actor(&actor, THERE + 0x2000);
+	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
+	ck_assert_uint_lt(slot->generation, atomic_load(board.vm->bus.generation));
 	end();
 }
 END_TEST
@@ -615,6 +650,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_own, 0, 2 * BARRIERS);
 	tcase_add_loop_test(tcase, test_each_other, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_last_one_tells, 0, BARRIERS);
+	tcase_add_test(tcase, test_lost_barrier);
 	tcase_add_loop_test(tcase, test_adds, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_removed_removes, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_close, 0, BARRIERS);

@@ -9,8 +9,8 @@
 
 /* From so many kicks on, every point must have been delayed. */
 #define ENOUGH_KICKS 20000u
-/* So many times as long runs a naive loop that has not lost anything yet. */
-#define NAIVE_PATIENCE 10u
+/* Seconds that a naive loop goes on for if it has not lost anything yet. */
+#define NAIVE_PATIENCE 60u
 
 static const char usage_text[] =
 	"Usage: gh-stress [OPTION]...\n"
@@ -29,7 +29,7 @@ static const char usage_text[] =
 	"                  flag       empty handler, and a flag that is looked at before each run\n"
 	"                  all        one after the other\n"
 	"  --seed N        of everything random (1)\n"
-	"  --bound MS      a kick without effect for so long is lost (10000; 300 with --naive)\n"
+	"  --bound MS      a kick without effect for so long is lost (30000; 300 with --naive)\n"
 	"  --stalls N      on Gunyah, most stalls of the CPU in one system call before the guest is entered (3)\n"
 	"  --no-delays     no injected delays\n"
 	"  --json          print one JSON object instead of text\n"
@@ -224,11 +224,11 @@ static bool goes_on(const struct arguments *arguments, uint64_t begun)
 {
 	const struct stress *stress = &arguments->stress;
 	const unsigned long losses = counts_losses(&stress->counts);
-	unsigned long seconds = arguments->seconds;
+	const unsigned long seconds = arguments->seconds;
 
-	/* Chance may be kind to a naive loop for a while. */
+	/* Chance may be kind to a naive loop for a while, a slow machine for longer. */
 	if (stress->naive != NAIVE_NONE && losses == 0)
-		seconds *= NAIVE_PATIENCE;
+		return now_ns() - begun < NAIVE_PATIENCE * UINT64_C(1000000000);
 	if (arguments->kicks != 0 && stress->counts.sent >= arguments->kicks)
 		return false;
 	if (seconds != 0 && now_ns() - begun >= seconds * UINT64_C(1000000000))
@@ -268,7 +268,7 @@ static int run_all(struct arguments *arguments)
 	if (arguments->kicks == 0 && arguments->seconds == 0)
 		arguments->seconds = 5;
 	if (arguments->stress.bound_ms == 0)
-		arguments->stress.bound_ms = arguments->naive ? 300 : 10000;
+		arguments->stress.bound_ms = arguments->naive ? 300 : 30000;
 	for (unsigned int naive = arguments->first; naive <= (unsigned int)arguments->last; naive++)
 		good = run_loop(arguments, (enum naive)naive) && good;
 	return good ? 0 : 1;

@@ -37,6 +37,10 @@ struct gh_caps {
 	bool answer_is_fragile;    /* H1: a signal destroys the answer of a load that is on its way into the guest */
 	bool eager_vcpus;          /* vCPUs may be added after the start */
 	bool needs_dtb;            /* cannot start without a devicetree */
+	bool locks_memory;         /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
+	bool memory_must_stay;     /* pages must not age before the guest's first touch: lock them if that can be */
+	bool writes_memory_node;   /* the hypervisor itself writes the devicetree's node of memory */
+	uint64_t mmio_end;         /* accesses from here on are not reported to user space; 0: all are */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -67,6 +71,20 @@ struct gh_ioevent_spec {
 	uint32_t width; /* 1, 2, 4, 8, or 0 for any */
 	bool datamatch;
 	uint64_t value;
+};
+
+/* What gh_fdt_finish() tells a backend of the devicetree that it completes. */
+struct gh_fdt_line {
+	uint32_t line;
+	bool level;
+};
+struct gh_fdt_plan {
+	uint64_t gpa;                    /* where the tree will be */
+	uint64_t room;                   /* and the bytes there */
+	const char *gic;                 /* path of the interrupt controller's node */
+	const char *name;                /* of the VM */
+	const struct gh_fdt_line *lines; /* of irqfds and of devices, in rising order, each once */
+	size_t n_lines;
 };
 
 /* What a backend sees of a VM. First member of struct gh_vm. */
@@ -110,9 +128,15 @@ struct gh_bvcpu {
 	 * it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
+	/*
+	 * Eight bytes, where the value of the load that the last exit reported goes, little-endian; as many of them as the load
+	 * is wide reach the guest with the next vcpu_run. Set by vcpu_create.
+	 */
+	uint8_t *answer;
 	void *run; /* run page or buffer */
 	size_t run_size;
 	void *priv;
+	struct gh_exit exit; /* the last one; filled by vcpu_run */
 };
 
 /*
@@ -147,7 +171,7 @@ struct gh_backend {
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
 
-	/* Makes the kernel's vCPU: fd, run, immediate_exit. Serial. On failure nothing is left behind. */
+	/* Makes the kernel's vCPU: fd, run, immediate_exit, answer. Serial. On failure nothing is left behind. */
 	int (*vcpu_create)(struct gh_bvcpu *vcpu);
 	/* Serial; no thread is inside vcpu_run. Never fails. */
 	void (*vcpu_destroy)(struct gh_bvcpu *vcpu);
@@ -157,15 +181,13 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: its exit is filled, checked
 	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.
 	 */
-	int (*vcpu_run)(struct gh_bvcpu *vcpu, struct gh_exit *exit);
-	/* The value of the load that the last exit reported, `width` bytes; reaches the guest with the next vcpu_run. */
-	void (*vcpu_answer)(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width);
+	int (*vcpu_run)(struct gh_bvcpu *vcpu);
 	/* The access of the last exit gets an abort instead. NULL: the kernel cannot. */
 	int (*vcpu_abort)(struct gh_bvcpu *vcpu);
 	/* Results of the hypercall that the last exit reported. NULL: hypercalls never reach user space. */
@@ -179,6 +201,12 @@ struct gh_backend {
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
 	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
+
+	/*
+	 * Writes to a devicetree that has everything a guest reads what the hypervisor reads beside it. 0 or libfdt's error;
+	 * after FDT_ERR_NOSPACE it is asked again, with a fresh tree and more room. NULL: it reads nothing. Serial.
+	 */
+	int (*fdt)(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);
 };
 
 extern const struct gh_backend gh_backend_gunyah;
@@ -209,5 +237,13 @@ bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_
 bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
 /* The region that holds all of the range, or NULL. */
 const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+
+/*
+ * mapping.c. Writes to every page without changing it, so that each is a page of its own and not the kernel's zero page;
+ * `may_touch`: with stores of this process where the kernel cannot, so it must be writable.
+ */
+int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch);
+/* `error` of a request that could not lock a region of that length, explained with the limit. */
+int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length);
 
 #endif

@@ -9,6 +9,7 @@
 #define GH_LIB_INTERNAL_H
 
 #include "backend.h"
+#include "bus.h"
 
 #include <gh/ioevent.h>
 #include <gh/irq.h>
@@ -39,13 +40,37 @@ enum gh_quit {
 	GH_QUIT_EVER,
 };
 
-/* A mapping that the library made for a region. */
+/* What the guest waits for from the VMM. */
+enum gh_pending {
+	GH_PENDING_NOTHING,
+	GH_PENDING_STORE,          /* one less than a load; nothing, but it may still be failed */
+	GH_PENDING_LOAD,           /* an answer. From here on a run has something to do first */
+	GH_PENDING_HYPERCALL,      /* results, or the default ones */
+	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
+};
+
+/* What the library has done in the host for a region, to be undone at the end. */
 struct gh_mapping {
-	void *address;
+	void *address; /* a mapping of its own, guards included; NULL: the caller has made it */
 	size_t length;
+	void *locked; /* NULL: nothing is */
+	size_t locked_length;
 };
 
 struct gh_courier;
+
+/* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
+struct gh_vcpu_live {
+	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
+	_Alignas(GH_BUS_LINE) _Atomic uint64_t owner;
+	_Atomic enum gh_pending pending;
+};
+
+struct gh_wiped {
+	_Alignas(GH_BUS_LINE) volatile uint8_t alive; /* 1 */
+	_Alignas(GH_BUS_LINE) atomic_uint_least64_t bus_generation;
+	struct gh_vcpu_live vcpus[];
+};
 
 struct gh_vm {
 	struct gh_bvm b; /* first: a backend's pointer is a pointer to the VM */
@@ -55,9 +80,10 @@ struct gh_vm {
 	struct gh_exit end; /* the one end of this VM, valid with GH_END_SET */
 	int kick_signal;
 	int pid;
-	volatile uint8_t *alive; /* a byte that a forked child sees as 0 */
+	struct gh_wiped *wiped; /* a forked child sees nothing but zeros there */
+	size_t wiped_size;
 	struct gh_region **regions;
-	struct gh_mapping *mappings; /* one for each region; address NULL for a caller's own */
+	struct gh_mapping *mappings; /* one for each region */
 	struct gh_vcpu *vcpus;
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
@@ -69,19 +95,27 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	struct gh_bus bus;
+	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 };
 
-/* What the guest waits for from the VMM. */
-enum gh_pending {
-	GH_PENDING_NOTHING,
-	GH_PENDING_LOAD,           /* an answer */
-	GH_PENDING_STORE,          /* nothing; but it may still be failed */
-	GH_PENDING_HYPERCALL,      /* results, or the default ones */
-	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
-};
+/*
+ * Where a vCPU's thread is, as far as a kicker is concerned. A thread is in gh_vcpu_run() from OUT to OUT. INSIDE: a signal
+ * ends what it does. FRAGILE: the same with a load's answer on its way, for the courier. BUSY: between kernel entries, where
+ * it looks at its kicks before the next one. WAITING: asleep on its eventfd.
+ */
+enum gh_place { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY, GH_PLACES = 8 };
 
-/* Where a vCPU's thread is, as far as a kicker is concerned. */
-enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING };
+/* What a vCPU's `where` says: INSIDE and FRAGILE come with the thread, and with a number that its next entry does not have. */
+static inline enum gh_place gh_where_place(uint64_t where)
+{
+	return (enum gh_place)(where % GH_PLACES);
+}
+
+static inline int gh_where_thread(uint64_t where)
+{
+	return (int)(where >> 32);
+}
 
 /* Bits of the kicked word. */
 enum {
@@ -91,7 +125,7 @@ enum {
 
 /* What the courier has seen of one vCPU in one entry; only its thread touches it. */
 struct gh_watch {
-	unsigned int entry;
+	uint64_t where; /* says which entry */
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
@@ -107,21 +141,24 @@ struct gh_vcpu {
 	struct gh_bvcpu b; /* first */
 	struct gh_vm *vm;
 	struct gh_vcpu *next;
-	bool made;          /* the kernel has it */
-	atomic_bool inside; /* a thread is in gh_vcpu_run() */
-	_Atomic enum gh_pending pending;
-	uint32_t load_width; /* of a pending load */
-	bool answer_on_way;  /* a fragile one: answered, and not yet known to have reached the guest */
-	/* The kick protocol: kick.c and courier.c. */
+	struct gh_vcpu_live *live;
+	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
+	atomic_uint entry;                 /* ordered by live->pending */
+	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
+	bool made;                         /* the kernel has it */
+	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
+	/*
+	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
+	 * entry (the VM is paused or over), so that the word alone says whether to enter.
+	 */
 	atomic_uint kicked;
-	atomic_uint where;
 	atomic_uint senders;
-	atomic_uint entries; /* fragile ones so far */
-	int wake_fd;         /* an eventfd that ends GH_WAITING */
+	_Atomic uint64_t where;
+	int wake_fd; /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
-	atomic_int tid; /* of the thread that ran it last */
-	struct gh_exit exit;
 	struct gh_failure failure;
+	struct gh_bus_slot bus;
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
@@ -166,7 +203,7 @@ int gh_simload(struct gh_simload *ret_load);
 /* vm.c */
 static inline bool gh_vm_is_forked(const struct gh_vm *vm)
 {
-	return *vm->alive == 0;
+	return vm->wiped->alive == 0;
 }
 
 static inline bool gh_vm_has_ended(struct gh_vm *vm)
@@ -179,6 +216,8 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...) __attribute__((f
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
 /* memory.c */
+/* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
@@ -196,6 +235,8 @@ static inline bool gh_kick_pending(struct gh_vcpu *vcpu)
 	return atomic_load(&vcpu->kicked) != 0;
 }
 
+/* Before the thread leaves, or enters again: what the nudge was for may still be there. */
+void gh_kick_remind(struct gh_vcpu *vcpu);
 /* Takes a latched kick or nudge; false if there is none. */
 bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit);
 static inline bool gh_kick_take(struct gh_vcpu *vcpu)
@@ -212,8 +253,8 @@ static inline void gh_kick_take_nudge(struct gh_vcpu *vcpu)
 /* Async-signal-safe; GH_KICK or GH_NUDGE. */
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
 /*
- * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller looks at what it waits
- * for in a loop; whoever changes that calls gh_kick_wake() afterwards.
+ * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller has claimed the vCPU,
+ * and looks at what it waits for in a loop; whoever changes that calls gh_kick_wake() afterwards.
  */
 void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
@@ -221,8 +262,8 @@ void gh_kick_wake(struct gh_vcpu *vcpu);
 int gh_kick_prepare(struct gh_vcpu *vcpu);
 /* No signal of a kick is under way any more when it returns. */
 void gh_kick_settle(struct gh_vcpu *vcpu);
-/* Signals the vCPU's thread; the caller counts as a sender. */
-void gh_kick_send(struct gh_vcpu *vcpu);
+/* Signals the thread that `where` names; the caller counts as a sender. */
+void gh_kick_send(struct gh_vcpu *vcpu, uint64_t where);
 
 /* courier.c: nothing at all where an answer is not fragile */
 int gh_courier_start(struct gh_vm *vm);
@@ -239,5 +280,27 @@ int gh_ioevents_activate(struct gh_vm *vm);
 void gh_ioevents_free(struct gh_vm *vm);
 /* A close-on-exec copy of the caller's eventfd and its id (-1: unknown), or a new one if `fd` is -1. -EINVAL: no eventfd. */
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
+
+/* vm.c; serial: gh_vm_set_dtb() without the lock */
+int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/* gic.c; serial */
+#define GH_GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
+#define GH_GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
+/* Where the redistributors of so many vCPUs go, before the start; checked against the address space and memory. */
+int gh_gic_place(struct gh_vm *vm, const char *step, uint32_t n_cpus, uint64_t *ret_redistributors);
+bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t n_cpus, uint64_t gpa, uint64_t length);
+
+/* mapping.c; serial. Failures are explained. */
+int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
+/* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
+int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
+/* After the kernel has got it; never fails. */
+void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping);
+void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
+void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping);
+
+/* irq.c; serial: each line that has an irqfd */
+void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
 
 #endif

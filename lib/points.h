@@ -18,7 +18,6 @@
 	X(SEND_THREAD, "signal: knows the thread")                                                                         \
 	X(ENTER_CURRENT, "enter: thread published")                                                                        \
 	X(ENTER_WHERE, "enter: place published")                                                                           \
-	X(ENTER_LOOKED, "enter: no kick pending")                                                                          \
 	X(LEAVE_BEGUN, "leave: back from the kernel")                                                                      \
 	X(LEAVE_OUT, "leave: place published")                                                                             \
 	X(LEAVE_SENDERS, "leave: a kick is pending")                                                                       \
@@ -55,7 +54,16 @@
 	X(GZVM_LEFT, "gzvm: back from the guest")                                                                          \
 	X(GZVM_HANDLED, "gzvm: exit handled")                                                                              \
 	X(GZVM_GIVEN, "gzvm: buffer copied out")                                                                           \
-	X(GZVM_ENDS, "gzvm: after the last look at signals")
+	X(GZVM_ENDS, "gzvm: after the last look at signals")                                                               \
+	X(BUS_BEGUN, "bus: look-up has the table")                                                                         \
+	X(BUS_FOUND, "bus: look-up has published what it found")                                                           \
+	X(BUS_RECALLED, "bus: remembered range published")                                                                 \
+	X(BUS_SERVES, "bus: about to call the handler")                                                                    \
+	X(BUS_LEAVES, "bus: back from the handler")                                                                        \
+	X(BUS_LEFT, "bus: has left the range")                                                                             \
+	X(BUS_PUBLISHED, "bus: new table published")                                                                       \
+	X(BUS_ORDERED, "bus: past the barrier")                                                                            \
+	X(BUS_ALONE, "bus: old table is nobody's")
 
 #ifdef GH_POINTS
 

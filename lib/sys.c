@@ -82,6 +82,14 @@ static ssize_t sys_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 	return ret < 0 ? -errno : ret;
 }
 
+static ssize_t sys_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = pread(fd, buffer, length, (off_t)offset);
+
+	(void)sys;
+	return ret < 0 ? -errno : ret;
+}
+
 static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
 	int saved = errno; /* called from signal handlers, as tgkill is */
@@ -94,21 +102,33 @@ static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t 
 	return ret;
 }
 
+static int sys_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
+{
+	(void)sys;
+	return result(fstat(fd, ret_stat));
+}
+
 static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
 {
 	(void)sys;
 	return result(ppoll(fds, count, timeout, NULL));
 }
 
-static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+static int sys_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			void **ret_address)
 {
-	void *mapping = mmap(address, length, prot, flags, fd, 0);
+	void *mapping = mmap(address, length, prot, flags, fd, (off_t)offset);
 
 	(void)sys;
 	if (mapping == MAP_FAILED)
 		return -errno;
 	*ret_address = mapping;
 	return 0;
+}
+
+static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+{
+	return sys_map_file(sys, address, length, prot, flags, fd, 0, ret_address);
 }
 
 static int sys_munmap(struct gh_sys *sys, void *address, size_t length)
@@ -127,6 +147,20 @@ static int sys_madvise(struct gh_sys *sys, void *address, size_t length, int adv
 {
 	(void)sys;
 	return result(madvise(address, length, advice));
+}
+
+static int sys_mlock(struct gh_sys *sys, void *address, size_t length, unsigned int flags)
+{
+	(void)sys;
+	/* By number: bionic has the wrapper only from API level 30. */
+	return result(flags != 0 ? syscall(SYS_mlock2, address, length, flags) : syscall(SYS_mlock, address, length));
+}
+
+static int sys_munlock(struct gh_sys *sys, void *address, size_t length)
+{
+	(void)sys;
+	/* The raw call, as above: sanitizers make nothing of munlock(). */
+	return result(syscall(SYS_munlock, address, length));
 }
 
 static int sys_getpid(struct gh_sys *sys)
@@ -195,6 +229,12 @@ static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_li
 	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
+static int sys_membarrier(struct gh_sys *sys, int command)
+{
+	(void)sys;
+	return result(syscall(SYS_membarrier, command, 0u, 0));
+}
+
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */
 static const struct gh_sys kernel_table = {
 	.open = sys_open,
@@ -205,12 +245,17 @@ static const struct gh_sys kernel_table = {
 	.eventfd = sys_eventfd,
 	.memfd = sys_memfd,
 	.read = sys_read,
+	.pread = sys_pread,
 	.write = sys_write,
+	.fstat = sys_fstat,
 	.ppoll = sys_ppoll,
 	.mmap = sys_mmap,
+	.map_file = sys_map_file,
 	.munmap = sys_munmap,
 	.mprotect = sys_mprotect,
 	.madvise = sys_madvise,
+	.mlock = sys_mlock,
+	.munlock = sys_munlock,
 	.getpid = sys_getpid,
 	.gettid = sys_gettid,
 	.tgkill = sys_tgkill,
@@ -219,6 +264,7 @@ static const struct gh_sys kernel_table = {
 	.thread_time = sys_thread_time,
 	.move_to_cpu = sys_move_to_cpu,
 	.getrlimit = sys_getrlimit,
+	.membarrier = sys_membarrier,
 };
 
 struct gh_sys *gh_sys_kernel(void)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct gh_sys {
@@ -33,14 +34,22 @@ struct gh_sys {
 	/* A memory file of `length` bytes. */
 	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
 	ssize_t (*read)(struct gh_sys *sys, int fd, void *buffer, size_t length);
+	ssize_t (*pread)(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset);
 	ssize_t (*write)(struct gh_sys *sys, int fd, const void *buffer, size_t length);
+	int (*fstat)(struct gh_sys *sys, int fd, struct stat *ret_stat);
 	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);
 
 	/* Address space. */
 	int (*mmap)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address);
+	/* mmap() of a file from `offset` on. */
+	int (*map_file)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			void **ret_address);
 	int (*munmap)(struct gh_sys *sys, void *address, size_t length);
 	int (*mprotect)(struct gh_sys *sys, void *address, size_t length, int prot);
 	int (*madvise)(struct gh_sys *sys, void *address, size_t length, int advice);
+	/* mlock2(), or mlock() if there are no flags. */
+	int (*mlock)(struct gh_sys *sys, void *address, size_t length, unsigned int flags);
+	int (*munlock)(struct gh_sys *sys, void *address, size_t length);
 
 	/* Threads, signals, limits. */
 	int (*getpid)(struct gh_sys *sys);
@@ -52,6 +61,8 @@ struct gh_sys {
 	int (*thread_time)(struct gh_sys *sys, int tid, uint64_t *ret_ns);
 	int (*move_to_cpu)(struct gh_sys *sys, unsigned int cpu);
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
+	/* membarrier(), on all threads of this process. */
+	int (*membarrier)(struct gh_sys *sys, int command);
 
 	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */
 	void (*put)(struct gh_sys *sys);

@@ -7,8 +7,8 @@
  *
  * The core decides here what one kernel entry means: whether to enter at all, what is delivered, what the guest waits for.
  */
-#include "exit.h"
-#include "kick.h"
+#include "vcpu.h"
+
 #include "points.h"
 
 #include <errno.h>
@@ -49,6 +49,7 @@ void gh_vcpu_unmake(struct gh_vcpu *vcpu)
 
 	if (vcpu->made)
 		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
+	gh_bus_leave(vcpu->vm, &vcpu->bus);
 	(void)sys->close(sys, vcpu->wake_fd);
 	free(vcpu);
 }
@@ -75,14 +76,23 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 
 	if (vcpu == NULL)
 		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	if (gh_bus_join(vm, &vcpu->bus) < 0) {
+		free(vcpu);
+		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	}
 	vcpu->wake_fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
 	if (vcpu->wake_fd < 0) {
 		int ret = vcpu->wake_fd;
 
+		gh_bus_leave(vm, &vcpu->bus);
 		free(vcpu);
 		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
 	}
 	vcpu->vm = vm;
+	vcpu->live = &vm->wiped->vcpus[id];
+	atomic_init(&vcpu->entry, GH_INSIDE);
+	vcpu->is_fragile = vm->b.caps.answer_is_fragile;
+	vcpu->run = vm->b.ops->vcpu_run;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
 	vcpu->b.id = id;
@@ -146,64 +156,36 @@ uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-static void set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
-{
-	atomic_store_explicit(&vcpu->pending, pending, memory_order_release);
-}
-
-static enum gh_pending get_pending(struct gh_vcpu *vcpu)
-{
-	return atomic_load_explicit(&vcpu->pending, memory_order_acquire);
-}
-
 static int deliver_end(struct gh_vcpu *vcpu)
 {
 	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
-	vcpu->exit = vcpu->vm->end;
-	set_pending(vcpu, GH_PENDING_NOTHING);
+	vcpu->b.exit = vcpu->vm->end;
+	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
 
 static int deliver_interruption(struct gh_vcpu *vcpu)
 {
-	gh_exit_set_kind(&vcpu->exit, GH_EXIT_INTERRUPTED, 0);
+	gh_exit_set_kind(&vcpu->b.exit, GH_EXIT_INTERRUPTED, 0);
 	return 0;
 }
 
-/* What the exit in vcpu->exit asks of the VMM. */
+/* What the exit in vcpu->b.exit asks of the VMM. */
 static int deliver(struct gh_vcpu *vcpu)
 {
-	switch (vcpu->exit.kind) {
+	switch (vcpu->b.exit.kind) {
 	case GH_EXIT_MMIO:
-		vcpu->load_width = vcpu->exit.mmio.width;
-		set_pending(vcpu, vcpu->exit.mmio.is_store ? GH_PENDING_STORE : GH_PENDING_LOAD);
+		gh_vcpu_deliver_mmio(vcpu);
 		return 0;
 	case GH_EXIT_HYPERCALL:
-		set_pending(vcpu, GH_PENDING_HYPERCALL);
+		gh_vcpu_set_pending(vcpu, GH_PENDING_HYPERCALL);
 		return 0;
 	case GH_EXIT_STOPPED:
-		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->exit);
+		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->b.exit);
 		return deliver_end(vcpu);
 	default:
 		return 0;
 	}
-}
-
-/* One kernel entry. -ECANCELED: a kick was pending and nothing was entered. */
-static int enter(struct gh_vcpu *vcpu)
-{
-	struct gh_vcpu *outer;
-	int ret;
-
-	if (!gh_kick_enter(vcpu, &outer))
-		return -ECANCELED;
-	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b, &vcpu->exit);
-	gh_kick_leave(vcpu, outer);
-	GH_POINT(RUN_RETURNED);
-	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
-	if (ret != -ECANCELED)
-		vcpu->answer_on_way = false;
-	return ret;
 }
 
 static void nap(struct gh_sys *sys)
@@ -227,59 +209,79 @@ static int busy_for_too_long(struct gh_vcpu *vcpu)
 		       vcpu->b.id, NAPS_WHEN_BUSY * (NAP_NS / 1000) / 1000);
 }
 
-static int run_until_exit(struct gh_vcpu *vcpu)
+/* What an entry has come to; the thread is between entries. 1: enter again. */
+static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
+{
+	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
+	if (ret != -ECANCELED) {
+		gh_kick_set_entry(vcpu, GH_INSIDE);
+		gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+	}
+	if (ret == 0)
+		return deliver(vcpu);
+	if (gh_vm_has_ended(vcpu->vm))
+		return deliver_end(vcpu);
+	switch (ret) {
+	case -EBUSY:
+		if (++*busy > NAPS_WHEN_BUSY)
+			return busy_for_too_long(vcpu);
+		nap(vcpu->b.vm->sys);
+		return 1;
+	case -EAGAIN:
+		nap(vcpu->b.vm->sys);
+		return 1;
+	case -ECANCELED:
+		if (gh_kick_take(vcpu))
+			return deliver_interruption(vcpu);
+		return 1; /* a nudge: look at the VM's state */
+	case -EINTR:
+		(void)gh_kick_take(vcpu);
+		return deliver_interruption(vcpu);
+	default:
+		return broken(vcpu, ret);
+	}
+}
+
+/* An answer that was not taken goes with another entry: what the courier has seen of the one before says nothing of it. */
+static void renew_entry(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
+		gh_kick_set_fragile(vcpu);
+}
+
+/* Enters until there is something to deliver. `ret` is what the last entry gave, -ECANCELED if there was none. */
+static int run_until_exit(struct gh_vcpu *vcpu, int ret)
 {
 	unsigned int busy = 0;
 
-	for (;;) {
-		int ret;
-
+	while ((ret = conclude(vcpu, ret, &busy)) == 1) {
 		if (gh_kick_pending(vcpu) || atomic_load(&vcpu->vm->paused) != 0) {
 			gh_vcpu_sit_out_pause(vcpu);
 			/* It may have been the end's own nudge that was taken there, and there is no second one. */
 			if (gh_vm_has_ended(vcpu->vm))
 				return deliver_end(vcpu);
 		}
-		ret = enter(vcpu);
-		if (ret == 0)
-			return deliver(vcpu);
-		if (gh_vm_has_ended(vcpu->vm))
-			return deliver_end(vcpu);
-		switch (ret) {
-		case -EBUSY:
-			if (++busy > NAPS_WHEN_BUSY)
-				return busy_for_too_long(vcpu);
-			nap(vcpu->b.vm->sys);
-			break;
-		case -EAGAIN:
-			nap(vcpu->b.vm->sys);
-			break;
-		case -ECANCELED:
-			if (gh_kick_take(vcpu))
-				return deliver_interruption(vcpu);
-			break; /* a nudge: look at the VM's state again */
-		case -EINTR:
-			(void)gh_kick_take(vcpu);
-			return deliver_interruption(vcpu);
-		default:
-			return broken(vcpu, ret);
-		}
+		renew_entry(vcpu);
+		gh_kick_return(vcpu);
+		ret = gh_kick_enter(vcpu);
+		gh_kick_pause(vcpu);
 	}
+	return ret;
 }
 
-static int run(struct gh_vcpu *vcpu)
+/* Everything that a run may have to do before its first entry. */
+static int run_with_care(struct gh_vcpu *vcpu)
 {
 	enum gh_pending pending;
 	int ret;
 
-	GH_POINT(RUN_BEGUN);
 	if (gh_vm_has_ended(vcpu->vm))
 		return deliver_end(vcpu);
 	if (atomic_load_explicit(&vcpu->vm->state, memory_order_acquire) != GH_VM_STARTED || !vcpu->made)
 		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
 	if (gh_kick_take(vcpu))
 		return deliver_interruption(vcpu);
-	pending = get_pending(vcpu);
+	pending = gh_vcpu_pending(vcpu);
 	if (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED)
 		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
 			       "The guest's load waits for its answer.");
@@ -288,24 +290,55 @@ static int run(struct gh_vcpu *vcpu)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
 	if (pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
-	set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
+	return run_until_exit(vcpu, -ECANCELED);
+}
+
+static int finish(struct gh_vcpu *vcpu, int ret)
+{
+	gh_kick_remind(vcpu);
+	renew_entry(vcpu);
+	return ret;
+}
+
+__attribute__((noinline, cold)) int gh_vcpu_start_out(struct gh_vcpu *vcpu)
+{
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
 	vcpu->failure.error = 0;
-	return run_until_exit(vcpu);
+	gh_kick_pause(vcpu);
+	return finish(vcpu, run_with_care(vcpu));
+}
+
+__attribute__((noinline, cold)) int gh_vcpu_go_on(struct gh_vcpu *vcpu, int result)
+{
+	gh_kick_pause(vcpu);
+	return finish(vcpu, run_until_exit(vcpu, result));
 }
 
 int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 {
+	bool ready;
 	int ret;
 
 	if (vcpu == NULL || ret_exit == NULL)
 		return -EINVAL;
-	if (gh_vm_is_forked(vcpu->vm) || atomic_exchange_explicit(&vcpu->inside, true, memory_order_acquire))
+	GH_POINT(RUN_BEGUN);
+	/* Before the claim, which tells kickers whether an answer is on its way. */
+	ready = gh_vcpu_pending(vcpu) <= GH_PENDING_STORE;
+	if (!gh_kick_begin(vcpu))
 		return -EPERM;
-	ret = run(vcpu);
-	atomic_store_explicit(&vcpu->inside, false, memory_order_release);
+	/* The owner afterwards: another thread may have run the vCPU before this one had begun. */
+	if (!ready || !gh_kick_is_owner(vcpu))
+		ret = gh_vcpu_start_out(vcpu);
+	else if (gh_vcpu_enter(vcpu, &ret))
+		ret = 0;
+	else
+		ret = gh_vcpu_go_on(vcpu, ret);
+	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
 	if (ret == 0)
-		*ret_exit = &vcpu->exit;
+		*ret_exit = &vcpu->b.exit;
 	return ret;
 }
 
@@ -329,38 +362,41 @@ static int check_answer(struct gh_vcpu *vcpu)
 /* Of several threads that answer, one does. */
 static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
 {
-	return atomic_compare_exchange_strong(&vcpu->pending, &wanted, GH_PENDING_BEING_ANSWERED);
+	return atomic_compare_exchange_strong(&vcpu->live->pending, &wanted, GH_PENDING_BEING_ANSWERED);
 }
 
-/* The vCPU's thread may wait for it (gh_vcpu_loop()), unless it is this one. */
+/* The vCPU's thread may wait for it (gh_vcpu_loop()). */
+static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcpu, enum gh_pending now)
+{
+	atomic_store(&vcpu->live->pending, now);
+	gh_kick_wake(vcpu);
+}
+
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
-	if (gh_kick_is_own(vcpu)) {
-		set_pending(vcpu, now);
-		return;
-	}
-	atomic_store(&vcpu->pending, now);
-	gh_kick_wake(vcpu);
+	/* Sequentially consistent, after begin_answer(): the counterpart of gh_kick_wait(). */
+	if (atomic_load(&vcpu->live->owner) == gh_kick_self.token)
+		gh_vcpu_set_pending(vcpu, now);
+	else
+		end_answer_for_another(vcpu, now);
+}
+
+static __attribute__((noinline, cold)) int refuse_answer(struct gh_vcpu *vcpu)
+{
+	int ret = check_answer(vcpu);
+
+	return ret < 0 ? ret : wrong_answer(vcpu);
 }
 
 int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 {
-	int ret;
-
 	if (vcpu == NULL)
 		return -EINVAL;
-	ret = check_answer(vcpu);
-	if (ret < 0)
-		return ret;
-	if (!begin_answer(vcpu, GH_PENDING_LOAD))
-		return wrong_answer(vcpu);
+	/* In a forked child there is none. */
+	if (gh_vm_has_ended(vcpu->vm) || !begin_answer(vcpu, GH_PENDING_LOAD))
+		return refuse_answer(vcpu);
 	GH_POINT(ANSWER_BEGUN);
-	value &= gh_value_mask(vcpu->load_width);
-	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
-	GH_POINT(ANSWER_WRITTEN);
-	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
-	vcpu->answer_on_way = value != 0 && vcpu->vm->b.caps.answer_is_fragile;
-	GH_POINT(ANSWER_MARKED);
+	gh_vcpu_put_answer(vcpu, value);
 	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
@@ -375,7 +411,8 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
-	if (get_pending(vcpu) == GH_PENDING_STORE)
+	/* A store cannot be failed any more when its vCPU runs on. */
+	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
 	if (!begin_answer(vcpu, was))
 		return wrong_answer(vcpu);

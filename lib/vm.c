@@ -23,8 +23,6 @@
 #define STEP_CONFIGURE "configure the VM"
 
 #define GIC_DISTRIBUTOR UINT64_C(0x3fff0000)
-#define GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
-#define GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
 #define GIC_ALIGN UINT64_C(0x10000)
 
 void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
@@ -42,22 +40,25 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
 
 /* --- fork --------------------------------------------------------------------------------------------------------- */
 
-/* A page that the kernel empties in a forked child: the check costs one load, and no system call. */
-static int make_alive(struct gh_vm *vm)
+/* Pages that the kernel empties in a forked child: the check costs one load, and no system call. */
+static int make_wiped(struct gh_vm *vm)
 {
+	const size_t needed = sizeof(struct gh_wiped) + vm->b.caps.max_vcpus * sizeof(struct gh_vcpu_live);
+	const size_t size = (needed + vm->b.page_size - 1) / vm->b.page_size * vm->b.page_size;
 	struct gh_sys *sys = vm->b.sys;
-	void *page;
-	int ret = sys->mmap(sys, NULL, vm->b.page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, &page);
+	void *pages;
+	int ret = sys->mmap(sys, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, &pages);
 
 	if (ret < 0)
 		return ret;
-	ret = sys->madvise(sys, page, vm->b.page_size, MADV_WIPEONFORK);
+	ret = sys->madvise(sys, pages, size, MADV_WIPEONFORK);
 	if (ret < 0) {
-		(void)sys->munmap(sys, page, vm->b.page_size);
+		(void)sys->munmap(sys, pages, size);
 		return ret;
 	}
-	vm->alive = page;
-	*vm->alive = 1;
+	vm->wiped = pages;
+	vm->wiped_size = size;
+	vm->wiped->alive = 1;
 	vm->pid = sys->getpid(sys);
 	return 0;
 }
@@ -124,18 +125,23 @@ static void report(const struct gh_vm_options *options, const struct gh_failure 
 /* With options and target taken. */
 static int create(struct gh_vm *vm)
 {
-	int ret = make_alive(vm);
+	int ret = make_wiped(vm);
 
 	if (ret < 0)
 		return gh_fail_request(&vm->failure, ret, STEP_OPEN, "mmap");
 	if (pthread_mutex_init(&vm->lock, NULL) != 0) {
 		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
-		goto err_alive;
+		goto err_wiped;
+	}
+	ret = gh_bus_init(vm);
+	if (ret < 0) {
+		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
+		goto err_lock;
 	}
 	vm->end_fd = vm->b.sys->eventfd(vm->b.sys, 0, 0);
 	if (vm->end_fd < 0) {
 		ret = gh_fail_request(&vm->failure, vm->end_fd, STEP_OPEN, "eventfd");
-		goto err_lock;
+		goto err_bus;
 	}
 	ret = vm->b.ops->vm_create(&vm->b);
 	if (ret == 0)
@@ -143,10 +149,12 @@ static int create(struct gh_vm *vm)
 	if (vm->failure.error == 0)
 		(void)gh_fail_request(&vm->failure, ret, STEP_OPEN, "create a VM");
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
+err_bus:
+	gh_bus_free(vm);
 err_lock:
 	(void)pthread_mutex_destroy(&vm->lock);
-err_alive:
-	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
+err_wiped:
+	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);
 	return ret;
 }
 
@@ -198,6 +206,7 @@ void gh_vm_close(struct gh_vm *vm)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
 	vm->b.in_child = gh_vm_is_forked(vm);
+	gh_bus_clear(vm);
 	gh_courier_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -208,10 +217,11 @@ void gh_vm_close(struct gh_vm *vm)
 		vm->vcpus = vcpu->next;
 		gh_vcpu_unmake(vcpu);
 	}
+	gh_bus_free(vm);
 	vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
-	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
+	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);
 	(void)pthread_mutex_destroy(&vm->lock);
 	release_target(&target);
 	free(vm);
@@ -236,7 +246,7 @@ static int check_open(struct gh_vm *vm)
 	return 0;
 }
 
-static int set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
+int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 {
 	int ret = check_open(vm);
 
@@ -250,6 +260,7 @@ static int set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 					"The devicetree ends beyond the guest's address space.");
 	vm->b.dtb_gpa = gpa;
 	vm->b.dtb_size = size;
+	vm->tree_cpus = 0;
 	return 0;
 }
 
@@ -260,7 +271,7 @@ int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 	if (vm == NULL)
 		return -EINVAL;
 	(void)pthread_mutex_lock(&vm->lock);
-	ret = set_dtb(vm, gpa, size);
+	ret = gh_dtb_set(vm, gpa, size);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -293,39 +304,12 @@ int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0)
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
 
-static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
-{
-	return a < b + b_size && b < a + a_size;
-}
-
-/* Where the interrupt controller goes, on hypervisors that want to be told. */
+/* On hypervisors that want to be told. */
 static int place_gic(struct gh_vm *vm)
 {
-	struct gh_bvm *b = &vm->b;
-	uint64_t size = ((uint64_t)b->max_vcpu_id + 1) * GIC_REDISTRIBUTOR_SIZE;
-	uint64_t top = UINT64_C(1) << (b->caps.gpa_bits < 63 ? b->caps.gpa_bits : 63);
-	uint64_t redistributors = b->gic_redistributors;
-
-	if (b->ops->vm_irqchip == NULL)
+	if (vm->b.ops->vm_irqchip == NULL)
 		return 0;
-	if (redistributors == 0)
-		redistributors = b->gic_distributor >= size ? b->gic_distributor - size : UINT64_MAX;
-	if (redistributors > top - size || b->gic_distributor > top - GIC_DISTRIBUTOR_SIZE)
-		return gh_fail_argument(&vm->failure, -ERANGE, STEP_START,
-					"The interrupt controller does not fit into the guest's address space there.");
-	if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, redistributors, size))
-		return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
-					"The interrupt controller's distributor and redistributors overlap.");
-	for (uint32_t i = 0; i < b->n_regions; i++) {
-		const struct gh_region *region = b->regions[i];
-
-		if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, region->gpa, region->length) ||
-		    overlap(redistributors, size, region->gpa, region->length))
-			return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
-						"The interrupt controller overlaps memory of the guest.");
-	}
-	b->gic_redistributors = redistributors;
-	return 0;
+	return gh_gic_place(vm, STEP_START, vm->b.max_vcpu_id + 1, &vm->b.gic_redistributors);
 }
 
 static int check_start(struct gh_vm *vm)
@@ -342,6 +326,10 @@ static int check_start(struct gh_vm *vm)
 	if (!has_boot_vcpu)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"The VM has no vCPU 0, which boots the guest (gh_vcpu_create()).");
+	if (vm->tree_cpus != 0 && vm->b.max_vcpu_id >= vm->tree_cpus)
+		return gh_fail(
+			&vm->failure, -EINVAL, STEP_START, NULL, "Call gh_fdt_finish() after the last gh_vcpu_create().",
+			"The devicetree was built for %u vCPUs, and there is a vCPU %u.", vm->tree_cpus, vm->b.max_vcpu_id);
 	if (vm->b.dtb_size == 0 && vm->b.caps.needs_dtb)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
@@ -428,6 +416,8 @@ static int start(struct gh_vm *vm)
 	ret = apply(vm);
 	if (ret < 0) {
 		atomic_store(&vm->state, GH_VM_BROKEN);
+		/* Nobody knows how far the kernel has come: the guest may have what was to be lent. */
+		gh_regions_lent(vm);
 		if (vm->failure.error == 0)
 			(void)gh_fail_request(&vm->failure, ret, STEP_START, "");
 		return ret;

@@ -30,10 +30,12 @@
 
 struct gh_vm;
 struct gh_vcpu;
+struct gh_bus_range;
 struct gh_irqfd;
 struct gh_ioevent;
 struct gh_fake;
 struct gh_sim;
+struct gh_fdt;
 
 /** @} */
 #endif

@@ -7,9 +7,12 @@
 #define GH_GH_H
 
 #include "base.h"
+#include "bus.h"
 #include "error.h"
 #include "exit.h"
 #include "fake.h"
+#include "fdt.h"
+#include "image.h"
 #include "ioevent.h"
 #include "irq.h"
 #include "loop.h"

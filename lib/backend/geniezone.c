@@ -29,9 +29,6 @@
 /* Of one vCPU, however many there are: what crosvm passes and the hypervisor is known to take. */
 #define GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
 
-/* By number: C libraries before kernel 5.14 lack the name. */
-#define ADVICE_POPULATE_WRITE 23
-
 /* --- probe -------------------------------------------------------------------------------------------------------- */
 
 /* Declared without an argument, and takes a pointer all the same. */
@@ -69,6 +66,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
 		.one_line_per_eventfd = true,
 		.misses_early_signal = true,
+		.memory_must_stay = true,
 	};
 	return 0;
 }
@@ -99,20 +97,6 @@ static int request(struct gh_bvm *vm, const char *step, const char *name, unsign
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
-/* Writes to every page without changing it, so that each is a page of its own and not the kernel's zero page. */
-static int populate(struct gh_bvm *vm, const struct gh_region *region)
-{
-	int ret = vm->sys->madvise(vm->sys, region->host, (size_t)region->length, ADVICE_POPULATE_WRITE);
-
-	if (ret == 0)
-		return 0;
-	if (ret != -EINVAL)
-		return gh_fail_request(vm->failure, ret, STEP_MAP, "madvise");
-	for (uint64_t at = 0; at < region->length; at += vm->page_size) /* a kernel before 5.14 */
-		(void)__atomic_fetch_or(region->host + at, 0, __ATOMIC_RELAXED);
-	return 0;
-}
-
 static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 {
 	struct gh_vma vma;
@@ -120,7 +104,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_vma_find(vm->sys, region->host, &vma);
 
 	if (ret == -EOPNOTSUPP)
-		return populate(vm, region); /* it may be a private one */
+		return gh_memory_populate(vm, region->host, region->length, true); /* it may be a private one */
 	if (ret < 0 && ret != -ENOENT)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */
@@ -134,7 +118,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 			"GenieZone takes whole mappings: the region is 0x%llx bytes at %p, the mapping 0x%llx bytes at %p.",
 			(unsigned long long)region->length, (void *)region->host, (unsigned long long)(vma.end - vma.start),
 			(void *)vma.start);
-	return vma.shared ? 0 : populate(vm, region);
+	return vma.shared ? 0 : gh_memory_populate(vm, region->host, region->length, true);
 }
 
 static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
@@ -250,6 +234,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	vcpu->run = run;
 	vcpu->run_size = sizeof(*run);
 	vcpu->immediate_exit = &run->immediate_exit;
+	vcpu->answer = run->u.mmio.data; /* the hypervisor looks at the first `width` bytes */
 	ret = set_register(vcpu, UAPI_GZVM_REG_PSTATE, BOOT_PSTATE);
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
@@ -297,41 +282,49 @@ static bool was_handled(struct gh_bvm *vm, const struct uapi_gzvm_run *run, cons
 	}
 }
 
-static int geniezone_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gzvm_run *run = vcpu->run;
+
+	return gh_fail(vcpu->failure, -EPROTO, "run a vCPU", REQUEST("GZVM_RUN", "0x9280"),
+		       "Report it to the kernel's authors; the vCPU cannot go on.",
+		       "The run buffer breaks the kernel's interface: reason 0x%x, address 0x%llx, width %llu.",
+		       run->exit_reason, (unsigned long long)run->u.mmio.gpa, (unsigned long long)run->u.mmio.width);
+}
+
+/* An entry that ended with anything but a load or a store. */
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
+{
+	const struct uapi_gzvm_run *run = vcpu->run;
+	int ret;
+
+	if (entered > 0)
+		return -EPROTO;
+	if (entered < 0 && (entered != -EINTR || run->exit_reason == 0))
+		return entered;
+	ret = gh_geniezone_decode(run, &vcpu->exit);
+	if (ret == -EPROTO)
+		return run_is_broken(vcpu);
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit)))
+		return -EINTR;
+	return ret;
+}
+
+static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
-	int entered;
+	struct gh_sys *sys = vcpu->vm->sys;
 	int ret;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
 	memset(run->padding, 0, sizeof(run->padding));
 	GH_POINT(PAGE_CLEARED);
-	entered = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
+	ret = sys->enter(sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
-	if (entered > 0)
-		return -EPROTO;
-	if (entered < 0 && (entered != -EINTR || run->exit_reason == 0))
-		return entered;
-	ret = gh_geniezone_decode(run, exit);
-	if (ret == -EPROTO)
-		return gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GZVM_RUN", "0x9280"),
-			       "Report it to the kernel's authors; the vCPU cannot go on.",
-			       "The run buffer breaks the kernel's interface: reason 0x%x, address 0x%llx, width %llu.",
-			       run->exit_reason, (unsigned long long)run->u.mmio.gpa,
-			       (unsigned long long)run->u.mmio.width);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, exit)))
-		return -EINTR;
-	return ret;
-}
-
-/* The hypervisor looks at the first `width` bytes. */
-static void geniezone_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
-{
-	struct uapi_gzvm_run *run = vcpu->run;
-
-	(void)width;
-	gh_value_put(run->u.mmio.data, value);
+	if (ret != 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
+		return conclude(vcpu, ret);
+	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 
 static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_t results[4])
@@ -354,7 +347,6 @@ const struct gh_backend gh_backend_geniezone = {
 	.vcpu_destroy = geniezone_vcpu_destroy,
 	.vcpu_set_register = geniezone_vcpu_set_register,
 	.vcpu_run = geniezone_vcpu_run,
-	.vcpu_answer = geniezone_vcpu_answer,
 	.vcpu_answer_hypercall = geniezone_vcpu_answer_hypercall,
 	.irqfd = geniezone_irqfd,
 	.ioevent = geniezone_ioevent,

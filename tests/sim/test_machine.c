@@ -146,6 +146,30 @@ START_TEST(test_paths)
 }
 END_TEST
 
+/* What a program sees of the device's descriptor is a device, whatever is below. */
+START_TEST(test_device_is_no_file)
+{
+	struct rig rig;
+	struct stat stat;
+	char byte;
+	int fd;
+
+	rig_device(&rig, "");
+	ck_assert_int_eq(rig.sys->fstat(rig.sys, rig.device, &stat), 0);
+	ck_assert(S_ISCHR(stat.st_mode));
+	ck_assert_int_eq((int)rig.sys->pread(rig.sys, rig.device, &byte, 1, 0), -EINVAL);
+	/* Others are the kernel's. */
+	fd = rig.sys->open(rig.sys, "/proc/self/exe", O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(rig.sys->fstat(rig.sys, fd, &stat), 0);
+	ck_assert(S_ISREG(stat.st_mode) && stat.st_size > 0);
+	ck_assert_int_eq((int)rig.sys->pread(rig.sys, fd, &byte, 1, 1), 1);
+	ck_assert_int_eq(byte, 'E');
+	ck_assert_int_eq(rig.sys->close(rig.sys, fd), 0);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(test_dup)
 {
 	struct rig rig;
@@ -488,6 +512,7 @@ int main(void)
 	tcase_add_test(tcase, test_options);
 	tcase_add_test(tcase, test_script_file);
 	tcase_add_test(tcase, test_paths);
+	tcase_add_test(tcase, test_device_is_no_file);
 	tcase_add_test(tcase, test_dup);
 	tcase_add_test(tcase, test_left_open);
 	tcase_add_test(tcase, test_mappings);

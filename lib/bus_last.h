@@ -5,6 +5,7 @@
 
 #include "exit.h"
 #include "kick.h"
+#include "points.h"
 
 /* bus.c: everything but a plain access to the range of the last one, with nothing in the slot. As gh_bus_dispatch(). */
 int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);

@@ -236,8 +236,8 @@ static bool goes_on(const struct arguments *arguments, uint64_t begun)
 	/* Chance may be kind to a naive loop for a while, a slow machine for longer. */
 	if (stress->naive != NAIVE_NONE && losses == 0)
 		return now_ns() - begun < NAIVE_PATIENCE * UINT64_C(1000000000);
-	/* And it gets to few of the places to be delayed. */
-	if (stress->naive == NAIVE_NONE && lacks_delays(stress))
+	/* And it gets to few of the places to be delayed; with fewer kicks nobody asks. */
+	if (stress->naive == NAIVE_NONE && stress->counts.sent >= ENOUGH_KICKS && lacks_delays(stress))
 		seconds *= PATIENCE;
 	if (arguments->kicks != 0 && stress->counts.sent >= arguments->kicks)
 		return false;

@@ -5,6 +5,7 @@
  */
 #include "bus_last.h"
 #include "exit.h"
+#include "points.h"
 
 #include <errno.h>
 
@@ -72,9 +73,11 @@ static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_
 {
 	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot);
 
+	GH_POINT(BUS_BEGUN);
 	*ret_found = (struct found){ .range = NULL };
 	if (table != NULL)
 		look_in(table, slot, mmio, ret_found);
+	GH_POINT(BUS_FOUND);
 	/* The guests are in the slot before it ends: whoever removes them sees these, or has to wait for that. */
 	gh_bus_end(slot);
 }

@@ -5,6 +5,7 @@
 
 #include "exit.h"
 #include "kick.h"
+#include "points.h"
 
 /* bus.c: everything but a plain access to the range of the last one, with nothing in the slot. As gh_bus_dispatch(). */
 int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);
@@ -37,13 +38,16 @@ static inline bool gh_bus_recall(const struct gh_vm *vm, struct gh_bus_slot *slo
 	*ret_range = slot->last;
 	atomic_store_explicit(&slot->range, (const struct gh_bus_guest *)(const void *)slot->last, memory_order_relaxed);
 	gh_bus_light_barrier(false);
+	GH_POINT(BUS_RECALLED);
 	return atomic_load_explicit(vm->bus.generation, memory_order_acquire) == slot->generation;
 }
 
 static inline void gh_bus_let_go(struct gh_vm *vm, struct gh_bus_slot *slot)
 {
+	GH_POINT(BUS_LEAVES);
 	atomic_store_explicit(&slot->range, NULL, memory_order_release);
 	gh_bus_light_barrier(false);
+	GH_POINT(BUS_LEFT);
 	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
 		gh_bus_leave_with_care(vm);
 }
@@ -63,6 +67,7 @@ static inline bool gh_bus_ask_last(struct gh_vcpu *vcpu, const struct gh_exit_mm
 	    !gh_bus_is_aligned(mmio))
 		return false;
 	gh_bus_make_access(&access, vcpu, range, mmio);
+	GH_POINT(BUS_SERVES);
 	gh_bus_count(&slot->cell->accesses[mmio->is_store]);
 	*ret_verdict = range->access(range->guest.data, &access);
 	*ret_value = access.value;

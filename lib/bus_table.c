@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Changing the table while vCPUs read it, and the end of what has been removed while it was running. bus.h has the protocol. */
 #include "kick.h"
+#include "points.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -148,8 +149,11 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 	change->next->generation++;
 	atomic_store_explicit(&bus->table, change->next, memory_order_release);
 	atomic_store_explicit(bus->generation, change->next->generation, memory_order_release);
+	GH_POINT(BUS_PUBLISHED);
 	heavy_barrier(vm);
+	GH_POINT(BUS_ORDERED);
 	await_look_ups(vm);
+	GH_POINT(BUS_ALONE);
 	if (change->other == NULL) {
 		bus->spare = old;
 		return;

@@ -242,10 +242,13 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	}
 }
 
-/* An answer that was not taken goes with another entry: what the courier has seen of the one before says nothing of it. */
+/*
+ * An answer that was not taken goes with another entry: what the courier has seen of the one before says nothing of it. While
+ * a load still waits, or is being answered by another thread, the entry is that thread's to set.
+ */
 static void renew_entry(struct gh_vcpu *vcpu)
 {
-	if (gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
+	if (gh_vcpu_pending(vcpu) == GH_PENDING_NOTHING && gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
 		gh_kick_set_fragile(vcpu);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* VMs: the states and what may be called in each, the checks of a start, and what a forked child may do. */
+#include "board.h"
 #include "table.h"
-#include "util.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -460,6 +460,54 @@ START_TEST(test_fork)
 }
 END_TEST
 
+#define BUS_DEVICE UINT64_C(0x9000000)
+
+static struct board board;
+
+static int bus_in_child(struct gh_bus_range *range, struct device *device)
+{
+	const struct gh_exit exit = { .kind = GH_EXIT_MMIO, .mmio = { .gpa = BUS_DEVICE, .width = 4, .is_store = 1 } };
+	const struct gh_bus_range_options options = device_options(device, "child", 0x1000, 8);
+	const struct gh_bus_unmatched_options unmatched = GH_BUS_UNMATCHED_OPTIONS_INIT;
+	struct gh_bus_range_counts range_counts = GH_BUS_RANGE_COUNTS_INIT;
+	struct gh_bus_counts counts = GH_BUS_COUNTS_INIT;
+
+	if (gh_bus_dispatch(board.vcpus[0], &exit) != -EPERM || gh_bus_dispatch(board.vcpus[1], &exit) != -EPERM ||
+	    device->calls != 1)
+		return 1;
+	if (gh_bus_add(board.vm, &options, NULL) != -EPERM || gh_bus_set_unmatched(board.vm, &unmatched) != -EPERM ||
+	    gh_bus_set_trace(board.vm, NULL) != -EPERM || gh_bus_range_counts(range, &range_counts) != -EPERM ||
+	    gh_bus_counts(board.vm, &counts) != -EPERM)
+		return 2;
+	gh_bus_remove(range);
+	if (device->removed != 0)
+		return 3;
+	gh_vm_close(board.vm);
+	return device->removed == 1 ? 0 : 4;
+}
+
+START_TEST(test_fork_with_bus)
+{
+	struct device device = { .verdict = GH_BUS_DONE };
+	struct gh_bus_range *range;
+	int status = -1;
+	pid_t child;
+
+	board_begin(&board, 2);
+	range = board_add_device(&board, &device, "uart", BUS_DEVICE, 0x1000);
+	ck_assert_int_eq(board_store(&board, 0, BUS_DEVICE, 4, 1), GH_BUS_DONE);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		_exit(bus_in_child(range, &device));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(board_store(&board, 0, BUS_DEVICE, 4, 1), GH_BUS_DONE);
+	ck_assert_uint_eq(device.calls, 2);
+	board_end(&board);
+}
+END_TEST
+
 /* Where the interrupt controller cannot be: the start says so, and has asked the kernel nothing. */
 START_TEST(test_gic_places)
 {
@@ -522,6 +570,7 @@ int main(void)
 	tcase_add_test(tcase, test_log);
 	tcase_add_test(tcase, test_two_vms);
 	tcase_add_loop_test(tcase, test_fork, 0, COUNT(kinds));
+	tcase_add_test(tcase, test_fork_with_bus);
 	tcase = add_case(suite, "simulated devices");
 	tcase_add_loop_test(tcase, test_gic_places, 0, 3);
 	tcase_add_test(tcase, test_refused_region);

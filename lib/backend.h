@@ -37,6 +37,7 @@ struct gh_caps {
 	bool answer_is_fragile;    /* H1: a signal destroys the answer of a load that is on its way into the guest */
 	bool eager_vcpus;          /* vCPUs may be added after the start */
 	bool needs_dtb;            /* cannot start without a devicetree */
+	bool eventfd_goes_first;   /* an irqfd is removed by its line, when its eventfd is closed already */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -58,6 +59,8 @@ struct gh_irqfd_spec {
 	int fd;
 	uint32_t line; /* SPI counted from 0; Gunyah: label of the doorbell */
 	bool level;
+	bool resample;   /* the kernel tells of acknowledgements: only with GH_FEATURE_IRQFD_RESAMPLE */
+	int resample_fd; /* where, with `resample` */
 };
 
 /* One doorbell: a guest store that signals an eventfd. */
@@ -178,6 +181,11 @@ struct gh_backend {
 	int (*irqfd_check)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
 	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
+	/*
+	 * Sets a line after the start. An edge-triggered one is only ever raised, once for each interrupt. NULL: the core uses an
+	 * irqfd of its own. Any thread.
+	 */
+	int (*irq_line)(struct gh_bvm *vm, uint32_t line, bool level);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
 };
 

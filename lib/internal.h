@@ -46,6 +46,7 @@ struct gh_mapping {
 };
 
 struct gh_courier;
+struct gh_resampler;
 
 struct gh_vm {
 	struct gh_bvm b; /* first: a backend's pointer is a pointer to the VM */
@@ -69,6 +70,8 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	struct gh_irq *irqs;
+	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 };
 
 /* What the guest waits for from the VMM. */
@@ -230,14 +233,24 @@ void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
 
-/* irq.c and ioevent.c; serial */
+/* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
 int gh_irqfds_activate(struct gh_vm *vm);
 void gh_irqfds_free(struct gh_vm *vm);
+int gh_irqs_check(struct gh_vm *vm);
+int gh_irqs_activate(struct gh_vm *vm);
+void gh_irqs_free(struct gh_vm *vm);
+bool gh_irqs_have(const struct gh_vm *vm, uint32_t line);
+/* Can a new object drive this line? The same for both kinds. */
+int gh_line_check(struct gh_vm *vm, const char *step, uint32_t line);
+/* Can the backend have it? */
+int gh_line_check_spec(struct gh_vm *vm, const struct gh_irqfd_spec *spec);
 int gh_ioevents_activate(struct gh_vm *vm);
 void gh_ioevents_free(struct gh_vm *vm);
 /* A close-on-exec copy of the caller's eventfd and its id (-1: unknown), or a new one if `fd` is -1. -EINVAL: no eventfd. */
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
+/* Adds 1, unless somebody has filled the counter: nobody waits for a reader here. */
+int gh_eventfd_signal(struct gh_sys *sys, int fd);
 
 #endif

@@ -59,7 +59,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		gpa_bits = 40;
 	*ret_caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
-			    GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT,
+			    GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 		.dialect = "v9 and later",
 		.max_vcpus = UAPI_GZVM_MAX_VCPUS,
 		.max_regions = UAPI_GZVM_MAX_SLOTS,
@@ -202,6 +202,14 @@ static int geniezone_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, 
 	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
 					 REQUEST("GZVM_IRQFD", "0x40209276"))
 		       : 0;
+}
+
+/* Any thread, so no word of why: the caller has the errno. */
+static int geniezone_irq_line(struct gh_bvm *vm, uint32_t line, bool level)
+{
+	const struct uapi_gzvm_irq_level arg = { .irq = UAPI_GZVM_IRQ_TYPE_SPI | line, .level = level };
+
+	return gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_IRQ_LINE, (uintptr_t)&arg);
 }
 
 static int geniezone_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)
@@ -357,5 +365,6 @@ const struct gh_backend gh_backend_geniezone = {
 	.vcpu_answer = geniezone_vcpu_answer,
 	.vcpu_answer_hypercall = geniezone_vcpu_answer_hypercall,
 	.irqfd = geniezone_irqfd,
+	.irq_line = geniezone_irq_line,
 	.ioevent = geniezone_ioevent,
 };

@@ -106,6 +106,7 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.answer_is_fragile = true,
 		.eager_vcpus = true,
 		.needs_dtb = true,
+		.eventfd_goes_first = true,
 	};
 	return 0;
 }

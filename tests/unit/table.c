@@ -141,6 +141,35 @@ static int table_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int coun
 	return ret;
 }
 
+static int table_epoll_create(struct gh_sys *sys)
+{
+	int ret = strike("epoll_create");
+
+	if (ret == 0)
+		BELOW(inner(sys)->epoll_create(inner(sys)));
+	return ret;
+}
+
+static int table_epoll_ctl(struct gh_sys *sys, int epoll, int operation, int fd, struct epoll_event *event)
+{
+	int struck = strike("epoll_ctl");
+	int ret = 0;
+
+	/* A removal is made whatever it says. */
+	if (struck == 0 || operation == EPOLL_CTL_DEL)
+		BELOW(inner(sys)->epoll_ctl(inner(sys), epoll, operation, fd, event));
+	return struck < 0 ? struck : ret;
+}
+
+static int table_epoll_wait(struct gh_sys *sys, int epoll, struct epoll_event *ret_events, int room)
+{
+	int ret = strike("epoll_wait");
+
+	if (ret == 0)
+		BELOW(inner(sys)->epoll_wait(inner(sys), epoll, ret_events, room));
+	return ret;
+}
+
 static int table_mprotect(struct gh_sys *sys, void *address, size_t length, int prot)
 {
 	int ret = strike("mprotect");
@@ -273,6 +302,11 @@ static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 	return inner(sys)->thread_time(inner(sys), tid, ret_ns);
 }
 
+static uint64_t table_now(struct gh_sys *sys)
+{
+	return inner(sys)->now(inner(sys));
+}
+
 static int table_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
 	return inner(sys)->move_to_cpu(inner(sys), cpu);
@@ -301,6 +335,9 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.read = table_read,
 			.write = table_write,
 			.ppoll = table_ppoll,
+			.epoll_create = table_epoll_create,
+			.epoll_ctl = table_epoll_ctl,
+			.epoll_wait = table_epoll_wait,
 			.mmap = table_mmap,
 			.munmap = table_munmap,
 			.mprotect = table_mprotect,
@@ -311,6 +348,7 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.sigaction = table_sigaction,
 			.sigprocmask = table_sigprocmask,
 			.thread_time = table_thread_time,
+			.now = table_now,
 			.move_to_cpu = table_move_to_cpu,
 			.getrlimit = table_getrlimit,
 			.put = table_put,

@@ -374,7 +374,7 @@ int gh_irqfd_add(struct gh_vm *vm, const struct gh_irqfd_options *callers, struc
 	int ret;
 
 	if (vm == NULL || callers == NULL || ret_irqfd == NULL ||
-	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
+	    gh_opts_copy(&options, sizeof(options), offsetof(struct gh_irqfd_options, resample_fd), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
 		return -EPERM;

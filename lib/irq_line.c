@@ -88,7 +88,7 @@ static int set(struct gh_irq *irq, bool high)
 	return ret;
 }
 
-/* --- the kernel's side; under the VM's lock ---------------------------------------------------------------------------- */
+/* --- the kernel's side; under the VM's lock -------------------------------------------------------------------------- */
 
 static int connect(struct gh_irq *irq)
 {

@@ -175,8 +175,8 @@ GH_API int gh_fake_answer(struct gh_fake *fake, uint32_t vcpu_id, uint32_t index
 /**
  * @brief What has become of an interrupt line.
  *
- * Counts what gh_irq_set(), gh_irq_pulse() and irqfds with a resample descriptor do after the start. Other irqfds are seen at their
- * eventfd.
+ * Counts what gh_irq_set(), gh_irq_pulse() and irqfds with a resample descriptor do after the start. Other irqfds are
+ * seen at their eventfd.
  *
  * @param[in] fake        Script.
  * @param[in] line        The line.

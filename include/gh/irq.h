@@ -4,8 +4,8 @@
  * @brief Interrupt lines: raised by an eventfd, or set by the VMM.
  * @defgroup irq Interrupts
  *
- * A line has one driver: an irqfd (gh_irqfd_add()) or a direct line (gh_irq_add()). Both are objects that may come and go while
- * vCPUs run, and leave nothing behind.
+ * A line has one driver: an irqfd (gh_irqfd_add()) or a direct line (gh_irq_add()). Both are objects that may come and go
+ * while vCPUs run, and leave nothing behind.
  *
  * **Level-triggered lines** differ most between kernels. What a device model may rely on everywhere:
  *
@@ -14,14 +14,16 @@
  *   irqfd again. Then no interrupt is lost, and none comes for ever.
  * * A direct line with #GH_IRQ_LEVEL interrupts the guest until the VMM sets it to 0.
  *
- * Only KVM tells when the guest has acknowledged (#GH_FEATURE_IRQFD_RESAMPLE). Elsewhere a thread of the library plays the
- * acknowledgement: it looks again 0.25 ms after the line was asserted, then after twice as long, and so on up to 4 ms while the line
- * stays asserted; a quiet line costs nothing. gh_irqfd_is_emulated() and gh_irq_is_emulated() tell. The limits of that:
+ * Only KVM tells when the guest has acknowledged (#GH_FEATURE_IRQFD_RESAMPLE). Elsewhere a thread of the library plays
+ * the acknowledgement: it looks again 0.25 ms after the line was asserted, then after twice as long, and so on up to 4 ms
+ * while the line stays asserted; a quiet line costs nothing. gh_irqfd_is_emulated() and gh_irq_is_emulated() tell. The
+ * limits of that:
  *
- * * The signal may come before the guest has acknowledged, or up to 4 ms after it. It means "look again", not "acknowledged".
+ * * The signal may come before the guest has acknowledged, or up to 4 ms after it. It means "look again", not
+ *   "acknowledged".
  * * The guest may see an interrupt for which it finds no reason. Drivers for shared lines bear that.
- * * Gunyah lowers a line itself when the guest acknowledges, and the library raises it again. GenieZone leaves it up: the guest may
- *   be interrupted again and again until the library lowers it, 0.25 to 4 ms after the write.
+ * * Gunyah lowers a line itself when the guest acknowledges, and the library raises it again. GenieZone leaves it up: the
+ *   guest may be interrupted again and again until the library lowers it, 0.25 to 4 ms after the write.
  *
  * Edge-triggered lines are not emulated anywhere; a device model that can choose should choose them.
  * @{
@@ -51,8 +53,8 @@ struct gh_irqfd_options {
 	int fd;
 	uint32_t reserved; /**< 0. */
 	/**
-	 * With #GH_IRQ_LEVEL, an eventfd of the caller, which the library copies and signals when the line should be looked at
-	 * again: the guest has acknowledged it, or may have done so. -1: none.
+	 * With #GH_IRQ_LEVEL, an eventfd of the caller, which the library copies and signals when the line should be
+	 * looked at again: the guest has acknowledged it, or may have done so. -1: none.
 	 */
 	int resample_fd;
 	uint32_t reserved2; /**< 0. */
@@ -179,8 +181,8 @@ GH_API void gh_irqfd_remove(struct gh_irqfd *irqfd);
  * @param[out] ret_irq Receives the object; left untouched on failure. Goes with the VM, or with gh_irq_remove().
  *
  * @retval 0       Done.
- * @retval -EINVAL An argument is NULL, the structure has an unknown tail, or an unknown flag is set; on a started Gunyah VM, the
- *                 devicetree has no doorbell of that label.
+ * @retval -EINVAL An argument is NULL, the structure has an unknown tail, or an unknown flag is set; on a started Gunyah
+ *                 VM, the devicetree has no doorbell of that label.
  * @retval -ERANGE There is no such line.
  * @retval -EEXIST The line has a driver already.
  * @retval -EBUSY  The VM's start has failed.
@@ -192,7 +194,8 @@ GH_API void gh_irqfd_remove(struct gh_irqfd *irqfd);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * Gunyah: eventfd(), after the start also GH_VM_ADD_FUNCTION (irqfd); with #GH_IRQ_LEVEL epoll_create1() and a thread. Others: none.
+ * Gunyah: eventfd(), after the start also GH_VM_ADD_FUNCTION (irqfd); with #GH_IRQ_LEVEL epoll_create1() and a thread.
+ * Others: none.
  * @since 0.1
  */
 GH_API int gh_irq_add(struct gh_vm *vm, const struct gh_irq_options *options, struct gh_irq **ret_irq);
@@ -200,9 +203,9 @@ GH_API int gh_irq_add(struct gh_vm *vm, const struct gh_irq_options *options, st
 /**
  * @brief Set a line to a level.
  *
- * An edge-triggered line interrupts the guest once each time it goes from 0 to 1. A level-triggered one interrupts it for as long
- * as it is 1. Setting a line to what it is costs no request; where #GH_IRQ_LEVEL is emulated, it makes the library look again soon.
- * What is set before gh_vm_start() holds from the start on.
+ * An edge-triggered line interrupts the guest once each time it goes from 0 to 1. A level-triggered one interrupts it for
+ * as long as it is 1. Setting a line to what it is costs no request; where #GH_IRQ_LEVEL is emulated, it makes the
+ * library look again soon. What is set before gh_vm_start() holds from the start on.
  *
  * @param[in] irq   Object.
  * @param[in] level 0, or anything else for 1.
@@ -244,8 +247,8 @@ GH_API int gh_irq_pulse(struct gh_irq *irq);
  * @brief Does the library play the level of a line?
  *
  * @param[in] irq Object.
- * @return 1 if the kernel can only pulse the line and the library repeats that while the line is 1, with the limits described
- *         above; 0 if the kernel does all that was asked for, or @p irq is NULL.
+ * @return 1 if the kernel can only pulse the line and the library repeats that while the line is 1, with the limits
+ *         described above; 0 if the kernel does all that was asked for, or @p irq is NULL.
  *
  * @mtany
  * @assafe

@@ -21,6 +21,7 @@ struct range {
 
 _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
+int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 
 static struct {
 	unsigned long count;
@@ -89,6 +90,8 @@ static int table_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 	if (table_counts)
 		state.requests++;
+	if (ret == 0 && table_on_ioctl != NULL)
+		ret = table_on_ioctl(request, arg);
 	if (ret == 0)
 		BELOW(inner(sys)->ioctl(inner(sys), fd, request, arg));
 	return ret;

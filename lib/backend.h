@@ -113,9 +113,15 @@ struct gh_bvcpu {
 	 * it on the vCPU's own thread, the core clears it. Set by vcpu_create.
 	 */
 	volatile uint8_t *immediate_exit;
+	/*
+	 * Eight bytes, where the value of the load that the last exit reported goes, little-endian and zero-extended; it reaches
+	 * the guest with the next vcpu_run. Set by vcpu_create.
+	 */
+	uint8_t *answer;
 	void *run; /* run page or buffer */
 	size_t run_size;
 	void *priv;
+	struct gh_exit exit; /* the last one; filled by vcpu_run */
 };
 
 /*
@@ -150,7 +156,7 @@ struct gh_backend {
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
 
-	/* Makes the kernel's vCPU: fd, run, immediate_exit. Serial. On failure nothing is left behind. */
+	/* Makes the kernel's vCPU: fd, run, immediate_exit, answer. Serial. On failure nothing is left behind. */
 	int (*vcpu_create)(struct gh_bvcpu *vcpu);
 	/* Serial; no thread is inside vcpu_run. Never fails. */
 	void (*vcpu_destroy)(struct gh_bvcpu *vcpu);
@@ -160,15 +166,13 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: *exit is filled, checked
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: its exit is filled, checked
 	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.
 	 */
-	int (*vcpu_run)(struct gh_bvcpu *vcpu, struct gh_exit *exit);
-	/* The value of the load that the last exit reported, `width` bytes; reaches the guest with the next vcpu_run. */
-	void (*vcpu_answer)(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width);
+	int (*vcpu_run)(struct gh_bvcpu *vcpu);
 	/* The access of the last exit gets an abort instead. NULL: the kernel cannot. */
 	int (*vcpu_abort)(struct gh_bvcpu *vcpu);
 	/* Results of the hypercall that the last exit reported. NULL: hypercalls never reach user space. */

@@ -5,6 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
+const uint64_t gh_value_masks[9] = {
+	[1] = UINT8_MAX,
+	[2] = UINT16_MAX,
+	[4] = UINT32_MAX,
+	[8] = UINT64_MAX,
+};
+
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type)
 {
 	memset(&exit->stop, 0, sizeof(exit->stop));

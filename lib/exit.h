@@ -10,15 +10,17 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* The low `width` bytes, for a width of 1, 2, 4 or 8. */
-static inline uint64_t gh_value_mask(uint32_t width)
+/* The low `width` bytes for a width of 1, 2, 4 or 8; 0 for one that there is not. */
+extern const uint64_t gh_value_masks[9];
+
+static inline uint64_t gh_value_mask(uint64_t width)
 {
-	return width >= 8 ? UINT64_MAX : (UINT64_C(1) << width * 8) - 1;
+	return width <= 8 ? gh_value_masks[width] : 0;
 }
 
 static inline bool gh_width_valid(uint64_t width)
 {
-	return width == 1 || width == 2 || width == 4 || width == 8;
+	return gh_value_mask(width) != 0;
 }
 
 /* Guests are little-endian in everything that the kernels report and take, whatever the host is. */
@@ -42,13 +44,17 @@ static inline void gh_value_put(uint8_t data[8], uint64_t value)
  */
 static inline int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t width, bool is_store, const uint8_t data[8])
 {
-	if (!gh_width_valid(width) || gpa > UINT64_MAX - (width - 1))
+	const uint64_t mask = gh_value_mask(width);
+	uint64_t value;
+
+	if (mask == 0 || gpa > UINT64_MAX - (width - 1))
 		return -EPROTO;
+	memcpy(&value, data, sizeof(value));
 	exit->kind = GH_EXIT_MMIO;
 	exit->mmio.gpa = gpa;
 	exit->mmio.width = (uint32_t)width;
 	exit->mmio.is_store = is_store;
-	exit->mmio.value = is_store ? gh_value_get(data, (uint32_t)width) : 0;
+	exit->mmio.value = is_store ? le64toh(value) & mask : 0;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #define GH_LIB_INTERNAL_H
 
 #include "backend.h"
+#include "bus.h"
 
 #include <gh/ioevent.h>
 #include <gh/irq.h>
@@ -39,6 +40,15 @@ enum gh_quit {
 	GH_QUIT_EVER,
 };
 
+/* What the guest waits for from the VMM. */
+enum gh_pending {
+	GH_PENDING_NOTHING,
+	GH_PENDING_STORE,          /* one less than a load; nothing, but it may still be failed */
+	GH_PENDING_LOAD,           /* an answer. From here on a run has something to do first */
+	GH_PENDING_HYPERCALL,      /* results, or the default ones */
+	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
+};
+
 /* A mapping that the library made for a region. */
 struct gh_mapping {
 	void *address;
@@ -48,6 +58,18 @@ struct gh_mapping {
 struct gh_courier;
 struct gh_resampler;
 
+/* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
+struct gh_vcpu_live {
+	_Alignas(GH_BUS_LINE) uint64_t owner; /* gh_kick_self::token of the thread that is prepared to run it; 0: none */
+	_Atomic enum gh_pending pending;
+};
+
+struct gh_wiped {
+	_Alignas(GH_BUS_LINE) volatile uint8_t alive; /* 1 */
+	_Alignas(GH_BUS_LINE) atomic_uint_least64_t bus_generation;
+	struct gh_vcpu_live vcpus[];
+};
+
 struct gh_vm {
 	struct gh_bvm b; /* first: a backend's pointer is a pointer to the VM */
 	pthread_mutex_t lock;
@@ -56,7 +78,8 @@ struct gh_vm {
 	struct gh_exit end; /* the one end of this VM, valid with GH_END_SET */
 	int kick_signal;
 	int pid;
-	volatile uint8_t *alive; /* a byte that a forked child sees as 0 */
+	struct gh_wiped *wiped; /* a forked child sees nothing but zeros there */
+	size_t wiped_size;
 	struct gh_region **regions;
 	struct gh_mapping *mappings; /* one for each region; address NULL for a caller's own */
 	struct gh_vcpu *vcpus;
@@ -72,19 +95,15 @@ struct gh_vm {
 	void *log_data;
 	struct gh_irq *irqs;
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
+	struct gh_bus bus;
 };
 
-/* What the guest waits for from the VMM. */
-enum gh_pending {
-	GH_PENDING_NOTHING,
-	GH_PENDING_LOAD,           /* an answer */
-	GH_PENDING_STORE,          /* nothing; but it may still be failed */
-	GH_PENDING_HYPERCALL,      /* results, or the default ones */
-	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
-};
-
-/* Where a vCPU's thread is, as far as a kicker is concerned. */
-enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING };
+/*
+ * Where a vCPU's thread is, as far as a kicker is concerned. A thread is in gh_vcpu_run() from OUT to OUT. INSIDE: a signal
+ * ends what it does. FRAGILE: the same with a load's answer on its way, for the courier. BUSY: between kernel entries, where
+ * it looks at its kicks before the next one. WAITING: asleep on its eventfd.
+ */
+enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY };
 
 /* Bits of the kicked word. */
 enum {
@@ -110,12 +129,16 @@ struct gh_vcpu {
 	struct gh_bvcpu b; /* first */
 	struct gh_vm *vm;
 	struct gh_vcpu *next;
-	bool made;          /* the kernel has it */
-	atomic_bool inside; /* a thread is in gh_vcpu_run() */
-	_Atomic enum gh_pending pending;
+	struct gh_vcpu_live *live;
 	uint32_t load_width; /* of a pending load */
-	bool answer_on_way;  /* a fragile one: answered, and not yet known to have reached the guest */
-	/* The kick protocol: kick.c and courier.c. */
+	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
+	atomic_uint entry; /* ordered by live->pending */
+	unsigned int entry_with_answer;
+	bool made; /* the kernel has it */
+	/*
+	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
+	 * entry (the VM is paused or over), so that the word alone says whether to enter.
+	 */
 	atomic_uint kicked;
 	atomic_uint where;
 	atomic_uint senders;
@@ -123,8 +146,8 @@ struct gh_vcpu {
 	int wake_fd;         /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
 	atomic_int tid; /* of the thread that ran it last */
-	struct gh_exit exit;
 	struct gh_failure failure;
+	struct gh_bus_slot bus;
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
@@ -169,7 +192,7 @@ int gh_simload(struct gh_simload *ret_load);
 /* vm.c */
 static inline bool gh_vm_is_forked(const struct gh_vm *vm)
 {
-	return *vm->alive == 0;
+	return vm->wiped->alive == 0;
 }
 
 static inline bool gh_vm_has_ended(struct gh_vm *vm)
@@ -199,6 +222,8 @@ static inline bool gh_kick_pending(struct gh_vcpu *vcpu)
 	return atomic_load(&vcpu->kicked) != 0;
 }
 
+/* Before the thread leaves, or enters again: what the nudge was for may still be there. */
+void gh_kick_remind(struct gh_vcpu *vcpu);
 /* Takes a latched kick or nudge; false if there is none. */
 bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit);
 static inline bool gh_kick_take(struct gh_vcpu *vcpu)

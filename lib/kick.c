@@ -4,10 +4,11 @@
  *
  *     kicker                                  vCPU's thread
  *     senders += 1                            where = INSIDE (or FRAGILE)
- *     kicked |= bit; was it 0,                kicked?  ->  do not enter
+ *     kicked |= bit; was it 0,                kicked?  ->  do not enter (lib/arch looks, as its last act)
  *       and is where INSIDE?  ->  tgkill      RUN
- *     senders -= 1                            where = OUT
+ *     senders -= 1                            where = BUSY
  *                                             kicked?  ->  wait for senders == 0, one system call to take the signal in
+ *                                             where = OUT
  *
  * Both sides store first and load then, sequentially consistent: at least one sees the other. The handler takes a system
  * call that has not been made back (lib/arch), so a signal in the window after the last check still ends the call. When the
@@ -29,7 +30,7 @@
 #define YIELDS 20u
 #define NAP_NS 20000L
 
-_Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
+_Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec"))) = { .token = UINT64_MAX };
 
 static void on_kick(int signal, siginfo_t *info, void *context)
 {
@@ -44,8 +45,11 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 	 * there is no code to take the call back. Then the kernel must notice. Not while an answer is out (H1): courier.c
 	 * asks again.
 	 */
-	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE)
+	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE) {
 		*vcpu->b.immediate_exit = 1;
+		/* H3: the byte is sticky. Whoever sees the nudge clears it, also if the signal was not a kick's. */
+		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
+	}
 }
 
 int gh_kick_claim(struct gh_vm *vm)
@@ -69,35 +73,24 @@ int gh_kick_claim(struct gh_vm *vm)
 	return ret < 0 ? gh_fail_request(&vm->failure, ret, "claim the kick signal", "sigaction") : 0;
 }
 
-/* A thread that blocks the signal could not be woken. */
-static int prepare_thread(const struct gh_vm *vm)
+int gh_kick_prepare(struct gh_vcpu *vcpu)
 {
+	const struct gh_vm *vm = vcpu->vm;
 	struct gh_sys *sys = vm->b.sys;
 	sigset_t set;
+	int tid;
 	int ret;
 
+	/* A thread that blocks the signal could not be woken. */
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, vm->kick_signal);
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	gh_kick_self.pid = vm->pid;
-	gh_kick_self.tid = sys->gettid(sys);
-	gh_kick_self.signal = vm->kick_signal;
-	return 0;
-}
-
-int gh_kick_prepare(struct gh_vcpu *vcpu)
-{
-	const struct gh_vm *vm = vcpu->vm;
-
-	if (gh_kick_self.pid != vm->pid || gh_kick_self.signal != vm->kick_signal) {
-		int ret = prepare_thread(vm);
-
-		if (ret < 0)
-			return ret;
-	}
-	atomic_store(&vcpu->tid, gh_kick_self.tid);
+	tid = sys->gettid(sys);
+	gh_kick_self.token = (uint64_t)(uint32_t)tid << 32 | (uint32_t)vm->kick_signal;
+	atomic_store(&vcpu->tid, tid);
+	vcpu->live->owner = gh_kick_self.token;
 	return 0;
 }
 
@@ -137,6 +130,15 @@ void gh_kick_settle(struct gh_vcpu *vcpu)
 	GH_POINT(LEAVE_SENDERS);
 	/* A signal that has been sent is taken in at the end of a system call at the latest. */
 	(void)sys->gettid(sys);
+	/* H3. The handler leaves it alone from here on. */
+	if (vcpu->b.immediate_exit != NULL && *vcpu->b.immediate_exit != 0)
+		*vcpu->b.immediate_exit = 0;
+}
+
+void gh_kick_remind(struct gh_vcpu *vcpu)
+{
+	if (atomic_load(&vcpu->vm->paused) != 0 || gh_vm_has_ended(vcpu->vm))
+		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
 }
 
 void gh_kick_send(struct gh_vcpu *vcpu)
@@ -161,9 +163,9 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
+	unsigned int before = atomic_exchange(&vcpu->where, GH_WAITING);
 	uint64_t wakes;
 
-	atomic_store(&vcpu->where, GH_WAITING);
 	GH_POINT(WAIT_PUBLISHED);
 	while (!gh_kick_pending(vcpu) && still(vcpu)) {
 		int ret;
@@ -176,7 +178,7 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
 			break;
 	}
-	atomic_store(&vcpu->where, GH_OUT);
+	atomic_store(&vcpu->where, before);
 }
 
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)

@@ -17,7 +17,7 @@
 
 static bool waits_for_answer(struct gh_vcpu *vcpu)
 {
-	enum gh_pending pending = atomic_load(&vcpu->pending);
+	enum gh_pending pending = atomic_load(&vcpu->live->pending);
 
 	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
 	       atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
@@ -30,12 +30,41 @@ static void await_answer(struct gh_vcpu *vcpu)
 		gh_kick_take_nudge(vcpu);
 		gh_kick_wait(vcpu, waits_for_answer);
 	}
+	gh_kick_remind(vcpu);
+}
+
+/* Without an exit function. */
+static int serve_by_default(struct gh_vcpu *vcpu, const struct gh_exit *exit)
+{
+	switch (exit->kind) {
+	case GH_EXIT_MMIO:
+		return gh_bus_answer_unmatched(vcpu, exit);
+	case GH_EXIT_HYPERCALL: /* the next run answers "not supported" */
+	case GH_EXIT_INTERRUPTED:
+		return GH_LOOP_CONTINUE;
+	default:
+		return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP, NULL, "Give the loop an exit function that serves it.",
+			       "vCPU %u made an exit that a loop cannot serve by itself: %s (kernel's reason %u).",
+			       vcpu->b.id, gh_exit_name(exit->kind), exit->raw_reason);
+	}
+}
+
+/* An access has a device, or else is the exit function's as everything else. */
+static int find_verdict(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit)
+{
+	if (exit->kind == GH_EXIT_MMIO) {
+		int ret = gh_bus_dispatch(vcpu, exit);
+
+		if (ret != GH_BUS_UNMATCHED)
+			return ret == GH_BUS_DEFER ? GH_LOOP_DEFER : ret;
+	}
+	return options->exit != NULL ? options->exit(options->data, vcpu, exit) : serve_by_default(vcpu, exit);
 }
 
 /* 0: go on. */
 static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit)
 {
-	int verdict = options->exit(options->data, vcpu, exit);
+	int verdict = find_verdict(vcpu, options, exit);
 
 	switch (verdict) {
 	case GH_LOOP_CONTINUE:
@@ -77,7 +106,7 @@ static int read_options(const struct gh_loop_options *callers, struct gh_loop_op
 	const struct gh_loop_options defaults = GH_LOOP_OPTIONS_INIT;
 
 	*own = defaults;
-	if (callers == NULL || gh_opts_copy(own, sizeof(*own), sizeof(*own), callers) < 0 || own->exit == NULL)
+	if (callers == NULL || gh_opts_copy(own, sizeof(*own), sizeof(*own), callers) < 0)
 		return -EINVAL;
 	return 0;
 }

@@ -18,7 +18,6 @@
 	X(SEND_THREAD, "signal: knows the thread")                                                                         \
 	X(ENTER_CURRENT, "enter: thread published")                                                                        \
 	X(ENTER_WHERE, "enter: place published")                                                                           \
-	X(ENTER_LOOKED, "enter: no kick pending")                                                                          \
 	X(LEAVE_BEGUN, "leave: back from the kernel")                                                                      \
 	X(LEAVE_OUT, "leave: place published")                                                                             \
 	X(LEAVE_SENDERS, "leave: a kick is pending")                                                                       \

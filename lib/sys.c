@@ -222,6 +222,12 @@ static int sys_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_li
 	return result(syscall(SYS_prlimit64, 0, resource, NULL, ret_limit));
 }
 
+static int sys_membarrier(struct gh_sys *sys, int command)
+{
+	(void)sys;
+	return result(syscall(SYS_membarrier, command, 0u, 0));
+}
+
 /* Never written to: the cast only takes off the const that a simulated machine's table cannot have. */
 static const struct gh_sys kernel_table = {
 	.open = sys_open,
@@ -250,6 +256,7 @@ static const struct gh_sys kernel_table = {
 	.now = sys_now,
 	.move_to_cpu = sys_move_to_cpu,
 	.getrlimit = sys_getrlimit,
+	.membarrier = sys_membarrier,
 };
 
 struct gh_sys *gh_sys_kernel(void)

@@ -60,6 +60,8 @@ struct gh_sys {
 	uint64_t (*now)(struct gh_sys *sys);
 	int (*move_to_cpu)(struct gh_sys *sys, unsigned int cpu);
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
+	/* membarrier(), on all threads of this process. */
+	int (*membarrier)(struct gh_sys *sys, int command);
 
 	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */
 	void (*put)(struct gh_sys *sys);

@@ -49,6 +49,7 @@ void gh_vcpu_unmake(struct gh_vcpu *vcpu)
 
 	if (vcpu->made)
 		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
+	gh_bus_leave(vcpu->vm, &vcpu->bus);
 	(void)sys->close(sys, vcpu->wake_fd);
 	free(vcpu);
 }
@@ -75,14 +76,22 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 
 	if (vcpu == NULL)
 		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	if (gh_bus_join(vm, &vcpu->bus) < 0) {
+		free(vcpu);
+		return gh_fail_memory(&vm->failure, STEP_CREATE);
+	}
 	vcpu->wake_fd = vm->b.sys->eventfd(vm->b.sys, 0, EFD_NONBLOCK);
 	if (vcpu->wake_fd < 0) {
 		int ret = vcpu->wake_fd;
 
+		gh_bus_leave(vm, &vcpu->bus);
 		free(vcpu);
 		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
 	}
 	vcpu->vm = vm;
+	vcpu->live = &vm->wiped->vcpus[id];
+	atomic_init(&vcpu->entry, GH_INSIDE);
+	vcpu->entry_with_answer = vm->b.caps.answer_is_fragile ? GH_FRAGILE : GH_INSIDE;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
 	vcpu->b.id = id;
@@ -148,62 +157,50 @@ uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
 
 static void set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
 {
-	atomic_store_explicit(&vcpu->pending, pending, memory_order_release);
+	atomic_store_explicit(&vcpu->live->pending, pending, memory_order_release);
 }
 
 static enum gh_pending get_pending(struct gh_vcpu *vcpu)
 {
-	return atomic_load_explicit(&vcpu->pending, memory_order_acquire);
+	return atomic_load_explicit(&vcpu->live->pending, memory_order_acquire);
 }
 
 static int deliver_end(struct gh_vcpu *vcpu)
 {
 	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
-	vcpu->exit = vcpu->vm->end;
+	vcpu->b.exit = vcpu->vm->end;
 	set_pending(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
 
 static int deliver_interruption(struct gh_vcpu *vcpu)
 {
-	gh_exit_set_kind(&vcpu->exit, GH_EXIT_INTERRUPTED, 0);
+	gh_exit_set_kind(&vcpu->b.exit, GH_EXIT_INTERRUPTED, 0);
 	return 0;
 }
 
-/* What the exit in vcpu->exit asks of the VMM. */
+static void deliver_mmio(struct gh_vcpu *vcpu)
+{
+	vcpu->load_width = vcpu->b.exit.mmio.width;
+	set_pending(vcpu, (enum gh_pending)(GH_PENDING_LOAD - vcpu->b.exit.mmio.is_store));
+}
+
+/* What the exit in vcpu->b.exit asks of the VMM. */
 static int deliver(struct gh_vcpu *vcpu)
 {
-	switch (vcpu->exit.kind) {
+	switch (vcpu->b.exit.kind) {
 	case GH_EXIT_MMIO:
-		vcpu->load_width = vcpu->exit.mmio.width;
-		set_pending(vcpu, vcpu->exit.mmio.is_store ? GH_PENDING_STORE : GH_PENDING_LOAD);
+		deliver_mmio(vcpu);
 		return 0;
 	case GH_EXIT_HYPERCALL:
 		set_pending(vcpu, GH_PENDING_HYPERCALL);
 		return 0;
 	case GH_EXIT_STOPPED:
-		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->exit);
+		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->b.exit);
 		return deliver_end(vcpu);
 	default:
 		return 0;
 	}
-}
-
-/* One kernel entry. -ECANCELED: a kick was pending and nothing was entered. */
-static int enter(struct gh_vcpu *vcpu)
-{
-	struct gh_vcpu *outer;
-	int ret;
-
-	if (!gh_kick_enter(vcpu, &outer))
-		return -ECANCELED;
-	ret = vcpu->b.vm->ops->vcpu_run(&vcpu->b, &vcpu->exit);
-	gh_kick_leave(vcpu, outer);
-	GH_POINT(RUN_RETURNED);
-	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
-	if (ret != -ECANCELED)
-		vcpu->answer_on_way = false;
-	return ret;
 }
 
 static void nap(struct gh_sys *sys)
@@ -227,52 +224,65 @@ static int busy_for_too_long(struct gh_vcpu *vcpu)
 		       vcpu->b.id, NAPS_WHEN_BUSY * (NAP_NS / 1000) / 1000);
 }
 
-static int run_until_exit(struct gh_vcpu *vcpu)
+/* What an entry has come to; the thread is between entries. 1: enter again. */
+static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
+{
+	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
+	if (ret != -ECANCELED) {
+		gh_kick_set_entry(vcpu, GH_INSIDE);
+		set_pending(vcpu, GH_PENDING_NOTHING);
+	}
+	if (ret == 0)
+		return deliver(vcpu);
+	if (gh_vm_has_ended(vcpu->vm))
+		return deliver_end(vcpu);
+	switch (ret) {
+	case -EBUSY:
+		if (++*busy > NAPS_WHEN_BUSY)
+			return busy_for_too_long(vcpu);
+		nap(vcpu->b.vm->sys);
+		return 1;
+	case -EAGAIN:
+		nap(vcpu->b.vm->sys);
+		return 1;
+	case -ECANCELED:
+		if (gh_kick_take(vcpu))
+			return deliver_interruption(vcpu);
+		vcpu->failure.error = 0;
+		return 1; /* a nudge: look at the VM's state */
+	case -EINTR:
+		(void)gh_kick_take(vcpu);
+		return deliver_interruption(vcpu);
+	default:
+		return broken(vcpu, ret);
+	}
+}
+
+/* Enters until there is something to deliver. `ret` is what the last entry gave, -ECANCELED if there was none. */
+static int run_until_exit(struct gh_vcpu *vcpu, int ret)
 {
 	unsigned int busy = 0;
 
-	for (;;) {
-		int ret;
-
+	while ((ret = conclude(vcpu, ret, &busy)) == 1) {
 		if (gh_kick_pending(vcpu) || atomic_load(&vcpu->vm->paused) != 0) {
 			gh_vcpu_sit_out_pause(vcpu);
 			/* It may have been the end's own nudge that was taken there, and there is no second one. */
 			if (gh_vm_has_ended(vcpu->vm))
 				return deliver_end(vcpu);
 		}
-		ret = enter(vcpu);
-		if (ret == 0)
-			return deliver(vcpu);
-		if (gh_vm_has_ended(vcpu->vm))
-			return deliver_end(vcpu);
-		switch (ret) {
-		case -EBUSY:
-			if (++busy > NAPS_WHEN_BUSY)
-				return busy_for_too_long(vcpu);
-			nap(vcpu->b.vm->sys);
-			break;
-		case -EAGAIN:
-			nap(vcpu->b.vm->sys);
-			break;
-		case -ECANCELED:
-			if (gh_kick_take(vcpu))
-				return deliver_interruption(vcpu);
-			break; /* a nudge: look at the VM's state again */
-		case -EINTR:
-			(void)gh_kick_take(vcpu);
-			return deliver_interruption(vcpu);
-		default:
-			return broken(vcpu, ret);
-		}
+		gh_kick_return(vcpu);
+		ret = gh_kick_enter(vcpu);
+		gh_kick_pause(vcpu);
 	}
+	return ret;
 }
 
-static int run(struct gh_vcpu *vcpu)
+/* Everything that a run may have to do before its first entry. */
+static int run_with_care(struct gh_vcpu *vcpu)
 {
 	enum gh_pending pending;
 	int ret;
 
-	GH_POINT(RUN_BEGUN);
 	if (gh_vm_has_ended(vcpu->vm))
 		return deliver_end(vcpu);
 	if (atomic_load_explicit(&vcpu->vm->state, memory_order_acquire) != GH_VM_STARTED || !vcpu->made)
@@ -291,21 +301,57 @@ static int run(struct gh_vcpu *vcpu)
 	set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
 	vcpu->failure.error = 0;
-	return run_until_exit(vcpu);
+	return run_until_exit(vcpu, -ECANCELED);
 }
 
+/* The rest of a run that is not one entry with a load or a store. */
+static __attribute__((noinline, cold)) int run_on(struct gh_vcpu *vcpu, bool entered, int ret)
+{
+	if (gh_vm_is_forked(vcpu->vm)) {
+		atomic_store(&vcpu->where, GH_OUT);
+		return -EPERM;
+	}
+	gh_kick_pause(vcpu);
+	ret = entered ? run_until_exit(vcpu, ret) : run_with_care(vcpu);
+	gh_kick_remind(vcpu);
+	/* The next run clears the failure: what takes the straight way knows of none. */
+	if (ret < 0)
+		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
+	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
+	return ret;
+}
+
+/*
+ * The straight way, for an exit that is a load or a store on a thread that has run this vCPU before. Kicks, the VM's end, a
+ * pause: the kicked word says so, and the entry looks at it. A fork, another thread, a vCPU that has not been started: the
+ * owner is another one.
+ */
 int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 {
+	bool straight;
 	int ret;
 
 	if (vcpu == NULL || ret_exit == NULL)
 		return -EINVAL;
-	if (gh_vm_is_forked(vcpu->vm) || atomic_exchange_explicit(&vcpu->inside, true, memory_order_acquire))
+	GH_POINT(RUN_BEGUN);
+	straight = get_pending(vcpu) <= GH_PENDING_STORE;
+	if (!gh_kick_begin(vcpu))
 		return -EPERM;
-	ret = run(vcpu);
-	atomic_store_explicit(&vcpu->inside, false, memory_order_release);
+	if (!straight || vcpu->live->owner != gh_kick_self.token) {
+		ret = run_on(vcpu, false, 0);
+	} else {
+		ret = gh_kick_enter(vcpu);
+		if (ret == 0 && vcpu->b.exit.kind == GH_EXIT_MMIO) {
+			gh_kick_set_entry(vcpu, GH_INSIDE);
+			deliver_mmio(vcpu);
+			gh_kick_pause(vcpu);
+			atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
+		} else {
+			ret = run_on(vcpu, true, ret);
+		}
+	}
 	if (ret == 0)
-		*ret_exit = &vcpu->exit;
+		*ret_exit = &vcpu->b.exit;
 	return ret;
 }
 
@@ -329,37 +375,45 @@ static int check_answer(struct gh_vcpu *vcpu)
 /* Of several threads that answer, one does. */
 static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
 {
-	return atomic_compare_exchange_strong(&vcpu->pending, &wanted, GH_PENDING_BEING_ANSWERED);
+	return atomic_compare_exchange_strong(&vcpu->live->pending, &wanted, GH_PENDING_BEING_ANSWERED);
 }
 
-/* The vCPU's thread may wait for it (gh_vcpu_loop()), unless it is this one. */
+/* The vCPU's thread may wait for it (gh_vcpu_loop()). */
+static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcpu, enum gh_pending now)
+{
+	atomic_store(&vcpu->live->pending, now);
+	gh_kick_wake(vcpu);
+}
+
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
-	if (gh_kick_is_own(vcpu)) {
+	if (vcpu->live->owner == gh_kick_self.token)
 		set_pending(vcpu, now);
-		return;
-	}
-	atomic_store(&vcpu->pending, now);
-	gh_kick_wake(vcpu);
+	else
+		end_answer_for_another(vcpu, now);
+}
+
+static __attribute__((noinline, cold)) int refuse_answer(struct gh_vcpu *vcpu)
+{
+	int ret = check_answer(vcpu);
+
+	return ret < 0 ? ret : wrong_answer(vcpu);
 }
 
 int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 {
-	int ret;
-
 	if (vcpu == NULL)
 		return -EINVAL;
-	ret = check_answer(vcpu);
-	if (ret < 0)
-		return ret;
-	if (!begin_answer(vcpu, GH_PENDING_LOAD))
-		return wrong_answer(vcpu);
+	/* In a forked child there is none. */
+	if (gh_vm_has_ended(vcpu->vm) || !begin_answer(vcpu, GH_PENDING_LOAD))
+		return refuse_answer(vcpu);
 	GH_POINT(ANSWER_BEGUN);
 	value &= gh_value_mask(vcpu->load_width);
-	vcpu->b.vm->ops->vcpu_answer(&vcpu->b, value, vcpu->load_width);
+	gh_value_put(vcpu->b.answer, value);
 	GH_POINT(ANSWER_WRITTEN);
 	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
-	vcpu->answer_on_way = value != 0 && vcpu->vm->b.caps.answer_is_fragile;
+	if (value != 0)
+		gh_kick_set_entry(vcpu, vcpu->entry_with_answer);
 	GH_POINT(ANSWER_MARKED);
 	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;

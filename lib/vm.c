@@ -43,22 +43,25 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
 
 /* --- fork --------------------------------------------------------------------------------------------------------- */
 
-/* A page that the kernel empties in a forked child: the check costs one load, and no system call. */
-static int make_alive(struct gh_vm *vm)
+/* Pages that the kernel empties in a forked child: the check costs one load, and no system call. */
+static int make_wiped(struct gh_vm *vm)
 {
+	const size_t needed = sizeof(struct gh_wiped) + vm->b.caps.max_vcpus * sizeof(struct gh_vcpu_live);
+	const size_t size = (needed + vm->b.page_size - 1) / vm->b.page_size * vm->b.page_size;
 	struct gh_sys *sys = vm->b.sys;
-	void *page;
-	int ret = sys->mmap(sys, NULL, vm->b.page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, &page);
+	void *pages;
+	int ret = sys->mmap(sys, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, &pages);
 
 	if (ret < 0)
 		return ret;
-	ret = sys->madvise(sys, page, vm->b.page_size, MADV_WIPEONFORK);
+	ret = sys->madvise(sys, pages, size, MADV_WIPEONFORK);
 	if (ret < 0) {
-		(void)sys->munmap(sys, page, vm->b.page_size);
+		(void)sys->munmap(sys, pages, size);
 		return ret;
 	}
-	vm->alive = page;
-	*vm->alive = 1;
+	vm->wiped = pages;
+	vm->wiped_size = size;
+	vm->wiped->alive = 1;
 	vm->pid = sys->getpid(sys);
 	return 0;
 }
@@ -125,18 +128,23 @@ static void report(const struct gh_vm_options *options, const struct gh_failure 
 /* With options and target taken. */
 static int create(struct gh_vm *vm)
 {
-	int ret = make_alive(vm);
+	int ret = make_wiped(vm);
 
 	if (ret < 0)
 		return gh_fail_request(&vm->failure, ret, STEP_OPEN, "mmap");
 	if (pthread_mutex_init(&vm->lock, NULL) != 0) {
 		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
-		goto err_alive;
+		goto err_wiped;
+	}
+	ret = gh_bus_init(vm);
+	if (ret < 0) {
+		ret = gh_fail_memory(&vm->failure, STEP_OPEN);
+		goto err_lock;
 	}
 	vm->end_fd = vm->b.sys->eventfd(vm->b.sys, 0, 0);
 	if (vm->end_fd < 0) {
 		ret = gh_fail_request(&vm->failure, vm->end_fd, STEP_OPEN, "eventfd");
-		goto err_lock;
+		goto err_bus;
 	}
 	ret = vm->b.ops->vm_create(&vm->b);
 	if (ret == 0)
@@ -144,10 +152,12 @@ static int create(struct gh_vm *vm)
 	if (vm->failure.error == 0)
 		(void)gh_fail_request(&vm->failure, ret, STEP_OPEN, "create a VM");
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
+err_bus:
+	gh_bus_free(vm);
 err_lock:
 	(void)pthread_mutex_destroy(&vm->lock);
-err_alive:
-	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
+err_wiped:
+	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);
 	return ret;
 }
 
@@ -199,6 +209,7 @@ void gh_vm_close(struct gh_vm *vm)
 		return;
 	target = (struct gh_target){ .sys = vm->b.sys, .fd = vm->b.dev };
 	vm->b.in_child = gh_vm_is_forked(vm);
+	gh_bus_clear(vm);
 	gh_courier_stop(vm);
 	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
@@ -211,10 +222,11 @@ void gh_vm_close(struct gh_vm *vm)
 		vm->vcpus = vcpu->next;
 		gh_vcpu_unmake(vcpu);
 	}
+	gh_bus_free(vm);
 	vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
-	(void)vm->b.sys->munmap(vm->b.sys, (void *)(uintptr_t)vm->alive, vm->b.page_size);
+	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);
 	(void)pthread_mutex_destroy(&vm->lock);
 	release_target(&target);
 	free(vm);

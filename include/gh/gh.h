@@ -7,6 +7,7 @@
 #define GH_GH_H
 
 #include "base.h"
+#include "bus.h"
 #include "error.h"
 #include "exit.h"
 #include "fake.h"

@@ -23,8 +23,10 @@ struct gh_loop_options {
 	/** Size of this structure in bytes. */
 	size_t size;
 	/**
-	 * Called on the vCPU's thread, without a lock of the library, for every exit but #GH_EXIT_STOPPED. Returns one of
-	 * #gh_loop_verdict, or a negative errno value that ends the loop and becomes its result.
+	 * Called on the vCPU's thread, without a lock of the library, for every exit but #GH_EXIT_STOPPED and accesses that the
+	 * bus takes (gh/bus.h). Returns one of #gh_loop_verdict, or a negative errno value that ends the loop and becomes its
+	 * result. NULL: accesses that nobody takes read gh_bus_unmatched_options::value and store nothing, hypercalls return
+	 * "not supported", an interruption is no reason to do anything, and any other exit ends the loop with -EOPNOTSUPP.
 	 */
 	int (*exit)(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 	/**
@@ -51,15 +53,17 @@ GH_BEGIN_DECLS
  * @param[in] options What to do with exits; not needed after the call.
  *
  * @return The cause of the VM's end (one of #gh_stop_cause), or a negative errno value:
- * @retval -EINVAL    An argument is NULL, the structure has an unknown tail, there is no exit function, or that returned a
- *                    positive number which is no verdict.
+ * @retval -EINVAL    An argument is NULL, the structure has an unknown tail, or the exit function or a handler of the bus
+ *                    returned a positive number which is no verdict.
+ * @retval -EOPNOTSUPP There is no exit function for an exit that needs one, or as gh_bus_dispatch().
  * @retval -ECANCELED The exit function left the loop, or gh_vm_quit() was called.
- * @return Otherwise what gh_vcpu_run() or the exit function returned.
+ * @return Otherwise what gh_vcpu_run(), gh_bus_dispatch() or the exit function returned. gh_vcpu_failure() has the reason,
+ *         unless it was the exit function's.
  *
  * @mtobject
  * @asunsafe
  * @par Kernel requests
- * Those of gh_vcpu_run(); ppoll() and read() while a load waits for its answer.
+ * Those of gh_vcpu_run() and gh_bus_dispatch(); ppoll() and read() while a load waits for its answer.
  * @since 0.1
  */
 GH_API int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options);
@@ -77,12 +81,14 @@ GH_API int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
  *
  * @return The cause of the VM's end (one of #gh_stop_cause), or a negative errno value:
  * @retval -EINVAL    As gh_vcpu_loop().
+ * @retval -EOPNOTSUPP As gh_vcpu_loop().
  * @retval -EBUSY     The VM has not been started.
  * @retval -EPERM     This is a forked child, or another thread is in this call or runs one of the vCPUs.
  * @retval -ECANCELED The exit function left the loop, or gh_vm_quit() was called.
  * @retval -EAGAIN    The system has no room for another thread.
  * @retval -ENOMEM    Out of memory.
- * @return Otherwise the first error of a vCPU. gh_vm_failure() has the reason if it was gh_vcpu_run()'s.
+ * @return Otherwise the first error of a vCPU. gh_vm_failure() has the reason, unless it was the exit
+ *         function's.
  *
  * @mtobject
  * @asunsafe

@@ -39,7 +39,8 @@ struct gh_fake {
 
 struct fake_vcpu {
 	volatile uint8_t immediate_exit;
-	bool answered;
+	uint8_t answer[8];
+	bool aborted;      /* instead */
 	struct step *load; /* the one that waits for its answer, or whose answer is on its way */
 };
 
@@ -254,6 +255,7 @@ static int fake_vcpu_create(struct gh_bvcpu *vcpu)
 		return -ENOMEM;
 	vcpu->priv = own;
 	vcpu->immediate_exit = &own->immediate_exit;
+	vcpu->answer = own->answer;
 	return 0;
 }
 
@@ -281,15 +283,16 @@ static void deliver_answer(struct gh_bvcpu *vcpu)
 
 	if (own->load == NULL)
 		return;
-	if (own->answered) {
+	if (!own->aborted) {
+		own->load->value = gh_value_get(own->answer, (uint32_t)own->load->width);
 		(void)pthread_mutex_lock(&fake->lock);
 		append_to(&fake->answers, own->load);
 		(void)pthread_mutex_unlock(&fake->lock);
 	} else {
-		free(own->load); /* it was aborted */
+		free(own->load);
 	}
 	own->load = NULL;
-	own->answered = false;
+	own->aborted = false;
 }
 
 static int play(const struct step *step, struct gh_exit *exit)
@@ -315,8 +318,9 @@ static int sleep_a_little(struct gh_bvcpu *vcpu)
 }
 
 /* One step; 1: it made no exit. */
-static int perform(struct gh_bvcpu *vcpu, struct step *step, struct gh_exit *exit)
+static int perform(struct gh_bvcpu *vcpu, struct step *step)
 {
+	struct gh_exit *exit = &vcpu->exit;
 	struct fake_vcpu *own = vcpu->priv;
 	int ret = play(step, exit);
 
@@ -331,7 +335,7 @@ static int perform(struct gh_bvcpu *vcpu, struct step *step, struct gh_exit *exi
 	return ret;
 }
 
-static int fake_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static int fake_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	for (;;) {
 		struct step *step;
@@ -341,24 +345,17 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 			return -ECANCELED;
 		deliver_answer(vcpu);
 		step = take_step(vcpu->vm->fake, vcpu->id);
-		ret = step != NULL ? perform(vcpu, step, exit) : sleep_a_little(vcpu);
+		ret = step != NULL ? perform(vcpu, step) : sleep_a_little(vcpu);
 		if (ret <= 0)
 			return ret;
 	}
 }
 
-static void fake_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
+static int fake_vcpu_abort(struct gh_bvcpu *vcpu)
 {
 	struct fake_vcpu *own = vcpu->priv;
 
-	(void)width;
-	own->load->value = value;
-	own->answered = true;
-}
-
-static int fake_vcpu_abort(struct gh_bvcpu *vcpu)
-{
-	(void)vcpu;
+	own->aborted = true;
 	return 0;
 }
 
@@ -405,7 +402,6 @@ const struct gh_backend gh_backend_fake = {
 	.vcpu_destroy = fake_vcpu_destroy,
 	.vcpu_set_register = fake_vcpu_set_register,
 	.vcpu_run = fake_vcpu_run,
-	.vcpu_answer = fake_vcpu_answer,
 	.vcpu_abort = fake_vcpu_abort,
 	.vcpu_answer_hypercall = fake_vcpu_answer_hypercall,
 	.irqfd = fake_irqfd,

@@ -258,6 +258,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	vcpu->run = run;
 	vcpu->run_size = sizeof(*run);
 	vcpu->immediate_exit = &run->immediate_exit;
+	vcpu->answer = run->u.mmio.data; /* the hypervisor looks at the first `width` bytes */
 	ret = set_register(vcpu, UAPI_GZVM_REG_PSTATE, BOOT_PSTATE);
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
@@ -305,41 +306,49 @@ static bool was_handled(struct gh_bvm *vm, const struct uapi_gzvm_run *run, cons
 	}
 }
 
-static int geniezone_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gzvm_run *run = vcpu->run;
+
+	return gh_fail(vcpu->failure, -EPROTO, "run a vCPU", REQUEST("GZVM_RUN", "0x9280"),
+		       "Report it to the kernel's authors; the vCPU cannot go on.",
+		       "The run buffer breaks the kernel's interface: reason 0x%x, address 0x%llx, width %llu.",
+		       run->exit_reason, (unsigned long long)run->u.mmio.gpa, (unsigned long long)run->u.mmio.width);
+}
+
+/* An entry that ended with anything but a load or a store. */
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
+{
+	const struct uapi_gzvm_run *run = vcpu->run;
+	int ret;
+
+	if (entered > 0)
+		return -EPROTO;
+	if (entered < 0 && (entered != -EINTR || run->exit_reason == 0))
+		return entered;
+	ret = gh_geniezone_decode(run, &vcpu->exit);
+	if (ret == -EPROTO)
+		return run_is_broken(vcpu);
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit)))
+		return -EINTR;
+	return ret;
+}
+
+static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
-	int entered;
+	struct gh_sys *sys = vcpu->vm->sys;
 	int ret;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
 	memset(run->padding, 0, sizeof(run->padding));
 	GH_POINT(PAGE_CLEARED);
-	entered = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
+	ret = sys->enter(sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
-	if (entered > 0)
-		return -EPROTO;
-	if (entered < 0 && (entered != -EINTR || run->exit_reason == 0))
-		return entered;
-	ret = gh_geniezone_decode(run, exit);
-	if (ret == -EPROTO)
-		return gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GZVM_RUN", "0x9280"),
-			       "Report it to the kernel's authors; the vCPU cannot go on.",
-			       "The run buffer breaks the kernel's interface: reason 0x%x, address 0x%llx, width %llu.",
-			       run->exit_reason, (unsigned long long)run->u.mmio.gpa,
-			       (unsigned long long)run->u.mmio.width);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, exit)))
-		return -EINTR;
-	return ret;
-}
-
-/* The hypervisor looks at the first `width` bytes. */
-static void geniezone_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
-{
-	struct uapi_gzvm_run *run = vcpu->run;
-
-	(void)width;
-	gh_value_put(run->u.mmio.data, value);
+	if (ret != 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
+		return conclude(vcpu, ret);
+	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 
 static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_t results[4])
@@ -362,7 +371,6 @@ const struct gh_backend gh_backend_geniezone = {
 	.vcpu_destroy = geniezone_vcpu_destroy,
 	.vcpu_set_register = geniezone_vcpu_set_register,
 	.vcpu_run = geniezone_vcpu_run,
-	.vcpu_answer = geniezone_vcpu_answer,
 	.vcpu_answer_hypercall = geniezone_vcpu_answer_hypercall,
 	.irqfd = geniezone_irqfd,
 	.irq_line = geniezone_irq_line,

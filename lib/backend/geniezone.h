@@ -4,10 +4,20 @@
 #define GH_BACKEND_GENIEZONE_H
 
 #include "../backend.h"
+#include "../exit.h"
 #include "../uapi/gzvm.h"
 
 /* What the run buffer says, checked. -EAGAIN: an exit that is none of a VMM's business. */
 int gh_geniezone_decode(const struct uapi_gzvm_run *run, struct gh_exit *exit);
+
+/* The same for its most frequent reason. */
+static inline int gh_geniezone_decode_mmio(const struct uapi_gzvm_run *run, struct gh_exit *exit)
+{
+	exit->raw_reason = UAPI_GZVM_EXIT_MMIO;
+	if (run->u.mmio.is_write > 1)
+		return -EPROTO;
+	return gh_exit_set_mmio(exit, run->u.mmio.gpa, run->u.mmio.width, run->u.mmio.is_write != 0, run->u.mmio.data);
+}
 
 /* One mapping of this process, as /proc/self/maps tells. */
 struct gh_vma {

@@ -47,10 +47,7 @@ int gh_geniezone_decode(const struct uapi_gzvm_run *run, struct gh_exit *exit)
 	exit->raw_reason = run->exit_reason;
 	switch (run->exit_reason) {
 	case UAPI_GZVM_EXIT_MMIO:
-		if (run->u.mmio.is_write > 1)
-			return -EPROTO;
-		return gh_exit_set_mmio(exit, run->u.mmio.gpa, run->u.mmio.width, run->u.mmio.is_write != 0,
-					run->u.mmio.data);
+		return gh_geniezone_decode_mmio(run, exit);
 	case UAPI_GZVM_EXIT_HYPERCALL:
 		exit->kind = GH_EXIT_HYPERCALL;
 		memcpy(exit->hypercall.args, run->u.hypercall.args, sizeof(exit->hypercall.args));

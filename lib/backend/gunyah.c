@@ -364,6 +364,7 @@ static int gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 {
 	const struct uapi_gunyah_fn_vcpu arg = { .id = vcpu->id };
 	const struct gh_gunyah_tree *tree = vcpu->vm->priv;
+	struct uapi_gunyah_run *page;
 	int ret;
 
 	if (vcpu->id >= tree->n_cpus)
@@ -380,7 +381,10 @@ static int gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 		remove_vcpu(vcpu);
 		return ret;
 	}
-	vcpu->immediate_exit = &((struct uapi_gunyah_run *)vcpu->run)->immediate_exit;
+	page = vcpu->run;
+	vcpu->immediate_exit = &page->immediate_exit;
+	/* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */
+	vcpu->answer = page->u.mmio.data;
 	return 0;
 }
 
@@ -390,60 +394,67 @@ static void gunyah_vcpu_destroy(struct gh_bvcpu *vcpu)
 	remove_vcpu(vcpu);
 }
 
-/* One RUN. */
-static int enter(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static int enter(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gunyah_run *page = vcpu->run;
-	volatile uint32_t *reason = &page->exit_reason;
-	int ret;
+	struct gh_sys *sys = vcpu->vm->sys;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR. */
-	*reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	page->u.mmio.resume_action = 0;
 	GH_POINT(PAGE_CLEARED);
-	ret = vcpu->vm->sys->enter(vcpu->vm->sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
-	GH_POINT(PAGE_RETURNED);
+	return sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
+}
+
+static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
+{
+	const struct uapi_gunyah_run *page = vcpu->run;
+
+	return gh_fail(vcpu->failure, -EPROTO, "run a vCPU", REQUEST("GH_VCPU_RUN", "0x4705"),
+		       "Report it to the kernel's authors; the vCPU cannot go on.",
+		       "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
+		       page->exit_reason, (unsigned long long)page->u.mmio.gpa, page->u.mmio.width);
+}
+
+/* An entry that ended with anything but a load or a store. */
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int ret)
+{
+	const struct uapi_gunyah_run *page = vcpu->run;
+
 	if (ret > 0)
 		return -EPROTO;
-	if (ret < 0 && (ret != -EINTR || *reason == UAPI_GUNYAH_EXIT_UNKNOWN))
+	if (ret < 0 && (ret != -EINTR || page->exit_reason == UAPI_GUNYAH_EXIT_UNKNOWN))
 		return ret;
-	ret = gh_gunyah_decode(page, exit);
-	return ret < 0 ? gh_fail(vcpu->failure, ret, "run a vCPU", REQUEST("GH_VCPU_RUN", "0x4705"),
-				 "Report it to the kernel's authors; the vCPU cannot go on.",
-				 "The run page breaks the kernel's interface: reason %u, address 0x%llx, width %u.",
-				 page->exit_reason, (unsigned long long)page->u.mmio.gpa, page->u.mmio.width)
-		       : 0;
+	ret = gh_gunyah_decode(page, &vcpu->exit);
+	return ret < 0 ? page_is_broken(vcpu) : 0;
 }
 
 /*
  * The kernel compares a data match with all of the guest's register, not with what the store writes of it (section 10.3 of
  * the Gunyah UAPI document), and hands on as an exit what should have rung. It never hands on what did ring.
  */
-static bool rings(struct gh_bvcpu *vcpu, const struct gh_exit *exit)
+static __attribute__((noinline)) bool rings(struct gh_bvcpu *vcpu)
 {
-	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) == 0)
-		return false;
+	const struct gh_exit *exit = &vcpu->exit;
+
 	return exit->kind == GH_EXIT_MMIO && exit->mmio.is_store &&
 	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
-static int gunyah_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 {
+	const volatile uint32_t *reason = &((const struct uapi_gunyah_run *)vcpu->run)->exit_reason;
 	int ret;
 
-	do
-		ret = enter(vcpu, exit);
-	while (ret == 0 && rings(vcpu, exit));
+	do {
+		ret = enter(vcpu);
+		GH_POINT(PAGE_RETURNED);
+		if (ret != 0 || *reason != UAPI_GUNYAH_EXIT_MMIO)
+			ret = conclude(vcpu, ret);
+		else if (gh_gunyah_decode_mmio(vcpu->run, &vcpu->exit) < 0)
+			ret = page_is_broken(vcpu);
+	} while (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0 && rings(vcpu));
 	return ret;
-}
-
-/* `data` alone: the kernel keeps its own copy of address and width (H4), and takes the first `width` bytes. */
-static void gunyah_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
-{
-	struct uapi_gunyah_run *page = vcpu->run;
-
-	(void)width;
-	gh_value_put(page->u.mmio.data, value);
-	page->u.mmio.resume_action = 0;
 }
 
 const struct gh_backend gh_backend_gunyah = {
@@ -459,7 +470,6 @@ const struct gh_backend gh_backend_gunyah = {
 	.vcpu_create = gunyah_vcpu_create,
 	.vcpu_destroy = gunyah_vcpu_destroy,
 	.vcpu_run = gunyah_vcpu_run,
-	.vcpu_answer = gunyah_vcpu_answer,
 	.irqfd_check = gunyah_irqfd_check,
 	.irqfd = gunyah_irqfd,
 	.ioevent = gunyah_ioevent,

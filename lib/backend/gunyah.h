@@ -4,10 +4,22 @@
 #define GH_BACKEND_GUNYAH_H
 
 #include "../backend.h"
+#include "../exit.h"
 #include "../uapi/gunyah.h"
 
-/* What the run page says, checked. *page is a copy: the kernel may write to the page at any time. */
+/* What the run page says, checked. The page is shared with the kernel: each field is read once. */
 int gh_gunyah_decode(const struct uapi_gunyah_run *page, struct gh_exit *exit);
+
+/* The same for its most frequent reason. */
+static inline int gh_gunyah_decode_mmio(const struct uapi_gunyah_run *page, struct gh_exit *exit)
+{
+	uint8_t is_write = page->u.mmio.is_write;
+
+	exit->raw_reason = UAPI_GUNYAH_EXIT_MMIO;
+	if (is_write > 1)
+		return -EPROTO;
+	return gh_exit_set_mmio(exit, page->u.mmio.gpa, page->u.mmio.width, is_write != 0, page->u.mmio.data);
+}
 
 /* What the backend remembers of the devicetree, read before the start: what the resource manager will make of it. */
 struct gh_gunyah_tree {

@@ -42,16 +42,6 @@ static void decode_status(const struct uapi_gunyah_status *status, struct gh_exi
 	memcpy(exit->stop.reason, status->reason, exit->stop.reason_size);
 }
 
-static int decode_mmio(const struct uapi_gunyah_mmio *mmio, struct gh_exit *exit)
-{
-	uint8_t is_write = mmio->is_write;
-
-	if (is_write > 1)
-		return -EPROTO;
-	return gh_exit_set_mmio(exit, mmio->gpa, mmio->width, is_write != 0, mmio->data);
-}
-
-/* The page is shared with the kernel: each field is read once. */
 int gh_gunyah_decode(const struct uapi_gunyah_run *page, struct gh_exit *exit)
 {
 	uint32_t reason = *(const volatile uint32_t *)&page->exit_reason;
@@ -59,7 +49,7 @@ int gh_gunyah_decode(const struct uapi_gunyah_run *page, struct gh_exit *exit)
 	exit->raw_reason = reason;
 	switch (reason) {
 	case UAPI_GUNYAH_EXIT_MMIO:
-		return decode_mmio(&page->u.mmio, exit);
+		return gh_gunyah_decode_mmio(page, exit);
 	case UAPI_GUNYAH_EXIT_STATUS:
 		decode_status(&page->u.status, exit);
 		return 0;

@@ -188,6 +188,7 @@ static int map_run_page(struct gh_bvcpu *vcpu)
 		return gh_fail_request(vm->failure, ret, STEP_VCPU, "mmap of the run page");
 	}
 	vcpu->immediate_exit = &((struct uapi_kvm_run *)vcpu->run)->immediate_exit;
+	vcpu->answer = ((struct uapi_kvm_run *)vcpu->run)->mmio.data;
 	return 0;
 }
 
@@ -343,7 +344,7 @@ static int explain(struct gh_bvcpu *vcpu, int error)
 	return error;
 }
 
-static int kvm_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
+static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->vm->sys;
 	const struct uapi_kvm_run *run = vcpu->run;
@@ -357,23 +358,15 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu, struct gh_exit *exit)
 			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
-			return gh_kvm_decode(run, exit);
+			return gh_kvm_decode(run, &vcpu->exit);
 		if (ret < 0)
 			return explain(vcpu, ret);
 		if (run->exit_reason != UAPI_KVM_EXIT_ARM_NISV)
-			return gh_kvm_decode(run, exit);
+			return gh_kvm_decode(run, &vcpu->exit);
 		ret = kvm_vcpu_abort(vcpu);
 		if (ret < 0)
 			return ret;
 	}
-}
-
-static void kvm_vcpu_answer(struct gh_bvcpu *vcpu, uint64_t value, uint32_t width)
-{
-	struct uapi_kvm_run *run = vcpu->run;
-
-	(void)width;
-	gh_value_put(run->mmio.data, value);
 }
 
 const struct gh_backend gh_backend_kvm = {
@@ -389,7 +382,6 @@ const struct gh_backend gh_backend_kvm = {
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.vcpu_set_register = kvm_vcpu_set_register,
 	.vcpu_run = kvm_vcpu_run,
-	.vcpu_answer = kvm_vcpu_answer,
 	.vcpu_abort = kvm_vcpu_abort,
 	.irqfd = gh_kvm_irqfd,
 	.irq_line = gh_kvm_irq_line,

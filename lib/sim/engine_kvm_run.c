@@ -138,7 +138,6 @@ static void report(struct kvm_vcpu *vcpu, const struct gh_exit *exit, struct sim
 static int run_guest(struct kvm_vcpu *vcpu, const sigset_t *unblocked, struct sim_event *ret_event)
 {
 	const struct sim_signals signals = { .unblocked = *unblocked };
-	struct gh_exit exit;
 
 	for (;;) {
 		int ret;
@@ -147,9 +146,9 @@ static int run_guest(struct kvm_vcpu *vcpu, const sigset_t *unblocked, struct si
 			*ret_event = (struct sim_event){ .kind = SIM_EVENT_INTERRUPTED };
 			return 0;
 		}
-		ret = gh_backend_kvm.vcpu_run(&vcpu->b, &exit);
+		ret = gh_backend_kvm.vcpu_run(&vcpu->b);
 		if (ret == 0) {
-			report(vcpu, &exit, ret_event);
+			report(vcpu, &vcpu->b.exit, ret_event);
 			return 0;
 		}
 		if (ret != -EINTR && ret != -EAGAIN)
@@ -181,11 +180,8 @@ int kvm_engine_run(void *data, const sigset_t *unblocked, struct sim_event *ret_
 void kvm_engine_answer(void *data, const uint8_t bytes[8], uint32_t width)
 {
 	struct kvm_vcpu *vcpu = data;
-	uint64_t value = 0;
-
-	for (unsigned int i = 0; i < 8; i++)
-		value |= (uint64_t)bytes[i] << 8 * i;
-	gh_backend_kvm.vcpu_answer(&vcpu->b, value, width < 8 ? width : 8);
+	memset(vcpu->b.answer, 0, 8);
+	memcpy(vcpu->b.answer, bytes, width < 8 ? width : 8);
 }
 
 void kvm_engine_answer_hypercall(void *data, const uint64_t results[4])

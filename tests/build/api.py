@@ -28,6 +28,8 @@ class Function:
 
 def _parameters(text):
     names = []
+    # A function's own parameters are not this function's.
+    text = re.sub(r"(\(\s*\*\s*\w+\s*\))\s*\([^()]*\)", r"\1", text)
     for parameter in text.split(","):
         parameter = parameter.strip()
         if parameter in ("", "void"):

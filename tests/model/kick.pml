@@ -11,9 +11,9 @@
  *   no signal is sent, or arrives, outside of a run            signal, vmm_code
  *   the end of the VM reaches the vCPU, wherever it is         assertion in the last process (END)
  *
- * Options: GENIEZONE (an answer survives a signal), END (another vCPU ends the VM), and BROKEN_*, each of which takes one
- * precaution away and must make the checker find a fault. The courier's guess that an answer has arrived is right here:
- * how often it is, is counted elsewhere.
+ * Options: GENIEZONE (an answer survives a signal), END (another vCPU ends the VM), PAUSE (somebody pauses and resumes it),
+ * and BROKEN_*, each of which takes one precaution away and must make the checker find a fault. The courier's guess that an
+ * answer has arrived is right here: how often it is, is counted elsewhere.
  */
 #ifndef EXITS
 #define EXITS 3
@@ -25,7 +25,7 @@
 #define KICK 1
 #define NUDGE 2
 
-mtype = { OUT, INSIDE, FRAGILE, WAITING }; /* where the vCPU's thread is */
+mtype = { OUT, INSIDE, FRAGILE, WAITING }; /* where the vCPU's thread is; BUSY is the same as OUT to everybody here */
 mtype = { EXIT, CANCELED, INTERRUPTED };   /* what one entry gave */
 mtype = { NONE, STORE, LOAD };             /* the run page's exit reason; what waits for the VMM */
 
@@ -117,6 +117,16 @@ active proctype other_vcpu()
 	byte old;
 
 	ended = true;
+	send_kick(NUDGE, old)
+}
+#endif
+
+#ifdef PAUSE
+/* A pause that is over at once: of it remains that the vCPU has to look. */
+active proctype pauser()
+{
+	byte old;
+
 	send_kick(NUDGE, old)
 }
 #endif
@@ -308,26 +318,21 @@ inline leave()
 	in_run = false
 }
 
-/* One entry: gh_kick_enter(), the backend, gh_kick_leave(). */
+/* One entry: gh_kick_begin() or _return(), the backend, and gh_kick_pause(), before or after the exit is delivered. */
 inline enter(result)
 {
 	in_run = true;
 #ifndef BROKEN_ORDER
 	if
-	:: answer_on_way -> entries++; where = FRAGILE
+	:: answer_on_way -> where = FRAGILE; entries++
 	:: else -> where = INSIDE
 	fi;
 #endif
 	user_code();
-	if
-	:: kicked != 0 -> result = CANCELED
-	:: else ->
 #ifndef BROKEN_MARK
-		page = NONE;
+	page = NONE;
 #endif
-		arch_enter(result)
-	fi;
-	leave();
+	arch_enter(result);
 #ifndef BROKEN_PAGE
 	/* H2: what stands in the page is new, even after EINTR. */
 	if
@@ -338,6 +343,11 @@ inline enter(result)
 	if
 	:: result != CANCELED -> answer_on_way = false
 	:: else
+	fi;
+	if
+	:: result == EXIT -> take_exit(); leave()
+	:: result == EXIT -> leave(); take_exit()
+	:: else -> leave()
 	fi
 }
 
@@ -408,6 +418,19 @@ inline take_exit()
 	}
 }
 
+/* What a nudge was for may still be there, and the next entry looks at nothing but the word. */
+inline remind()
+{
+#ifndef BROKEN_REMIND
+	if
+	:: ended -> kicked = kicked | NUDGE
+	:: else
+	fi
+#else
+	skip
+#endif
+}
+
 #define WAITS (pending == LOAD && !ended)
 
 /* The loop's wait for a deferred answer. */
@@ -423,7 +446,8 @@ inline await_answer()
 		od;
 		where = OUT
 	:: else -> break
-	od
+	od;
+	remind()
 }
 
 /* What a VMM does between runs must not see a signal. */
@@ -449,46 +473,48 @@ active proctype vcpu()
 	bool had_nudge;
 
 	do
-	:: true ->
-		/* gh_vcpu_run() */
+	:: pending == LOAD ->
+		/* Without an answer there is no entry, but a kick still interrupts. */
 		if
 		:: ended -> break
 		:: else
 		fi;
-#ifdef BROKEN_LATCH
-		kicked = 0;
-#endif
 		take(taken);
 		if
 		:: taken -> deliver_interruption(taken); await_answer()
-		:: else ->
-			do
-			:: true ->
+		:: else -> pending != LOAD || ended
+		fi
+	:: pending != LOAD ->
+#ifdef BROKEN_LATCH
+		kicked = 0;
+#endif
+		do
+		:: true ->
+			enter(result);
+			if
+			:: result == EXIT -> break
+			:: result != EXIT && ended -> goto over
+			:: result == CANCELED && !ended ->
+				take(taken);
+				if
+				:: taken -> deliver_interruption(taken); break
+				:: else
+				fi;
+				/* A nudge: look at the VM's state. */
 				take_nudge();
 #ifndef BROKEN_NUDGE
 				if
 				:: ended -> goto over
 				:: else
-				fi;
-#endif
-				enter(result);
-				if
-				:: result == EXIT -> take_exit(); break
-				:: result != EXIT && ended -> goto over
-				:: result == CANCELED && !ended ->
-					take(taken);
-					if
-					:: taken -> deliver_interruption(taken); break
-					:: else /* a nudge: look again */
-					fi
-				:: result == INTERRUPTED && !ended ->
-					take(taken);
-					deliver_interruption(taken);
-					break
 				fi
-			od;
-			vmm_code()
-		fi
+#endif
+			:: result == INTERRUPTED && !ended ->
+				take(taken);
+				deliver_interruption(taken);
+				break
+			fi
+		od;
+		vmm_code()
 	od;
 over:	stopped = true
 }

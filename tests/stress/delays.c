@@ -134,9 +134,10 @@ unsigned int delays_missing(enum device_kind device, FILE *out)
 	for (unsigned int i = 0; i < GH_POINTS_COUNT; i++) {
 		if (is_foreign(device, (enum gh_point)i) || atomic_load(&delayed[i]) > 0)
 			continue;
-		(void)fprintf(out, "gh-stress: never delayed: %s (reached %lu times)\n", names[i],
-			      atomic_load(&reached[i]));
 		missing++;
+		if (out != NULL)
+			(void)fprintf(out, "gh-stress: never delayed: %s (reached %lu times)\n", names[i],
+				      atomic_load(&reached[i]));
 	}
 	return missing;
 }

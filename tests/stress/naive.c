@@ -7,6 +7,7 @@
 
 #include "../../lib/backend/geniezone.h"
 #include "../../lib/backend/gunyah.h"
+#include "../../lib/exit.h"
 
 #include <errno.h>
 
@@ -106,7 +107,7 @@ static bool serve(struct life *life)
 		return true;
 	life_access(life, &exit.mmio, &answer);
 	if (!exit.mmio.is_store)
-		life->vcpu->b.vm->ops->vcpu_answer(&life->vcpu->b, answer, exit.mmio.width);
+		gh_value_put(life->vcpu->b.answer, answer);
 	return true;
 }
 

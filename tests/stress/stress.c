@@ -10,7 +10,7 @@
 /* From so many kicks on, every point must have been delayed. */
 #define ENOUGH_KICKS 20000u
 /* So many times as long runs a naive loop that has not lost anything yet. */
-#define NAIVE_PATIENCE 10u
+#define PATIENCE 10u
 
 static const char usage_text[] =
 	"Usage: gh-stress [OPTION]...\n"
@@ -220,15 +220,20 @@ static void print(const struct arguments *arguments, double seconds)
 
 /* --- the run ------------------------------------------------------------------------------------------------------ */
 
+static bool lacks_delays(const struct stress *stress)
+{
+	return stress->delays && delays_missing(stress->kind, NULL) > 0;
+}
+
 static bool goes_on(const struct arguments *arguments, uint64_t begun)
 {
 	const struct stress *stress = &arguments->stress;
 	const unsigned long losses = counts_losses(&stress->counts);
 	unsigned long seconds = arguments->seconds;
 
-	/* Chance may be kind to a naive loop for a while. */
-	if (stress->naive != NAIVE_NONE && losses == 0)
-		seconds *= NAIVE_PATIENCE;
+	/* Chance may be kind to a naive loop for a while, and a slow machine gets to few of the places to be delayed. */
+	if (stress->naive != NAIVE_NONE ? losses == 0 : lacks_delays(stress))
+		seconds *= PATIENCE;
 	if (arguments->kicks != 0 && stress->counts.sent >= arguments->kicks)
 		return false;
 	if (seconds != 0 && now_ns() - begun >= seconds * UINT64_C(1000000000))
@@ -256,7 +261,7 @@ static bool run_loop(struct arguments *arguments, enum naive naive)
 			(void)fprintf(stderr, "gh-stress: the naive loop %s lost nothing\n", naive_name(naive));
 		return losses > 0;
 	}
-	if (stress->delays && stress->counts.sent >= ENOUGH_KICKS && delays_missing(stress->kind, stderr) > 0)
+	if (lacks_delays(stress) && stress->counts.sent >= ENOUGH_KICKS && delays_missing(stress->kind, stderr) > 0)
 		return false;
 	return losses == 0 && stress->counts.delivered > 0 && stress->counts.loads > 0;
 }

@@ -41,7 +41,7 @@ void delays_set(uint32_t rate, bool has_courier, uint32_t stalls);
 void delays_answer_out(bool out);
 /* A place in the test's own code, between two steps that a VMM has there. */
 void delays_here(void);
-/* Points of the device that have never been delayed, as text on `out`. */
+/* Points of the device that have never been delayed, as text on `out` unless that is NULL. */
 unsigned int delays_missing(enum device_kind device, FILE *out);
 unsigned long delays_count(void);
 unsigned long delays_stalls(void);

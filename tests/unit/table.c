@@ -218,6 +218,15 @@ static int table_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_
 	return ret;
 }
 
+static int table_membarrier(struct gh_sys *sys, int command)
+{
+	int ret = strike("membarrier");
+
+	if (ret == 0)
+		BELOW(inner(sys)->membarrier(inner(sys), command));
+	return ret;
+}
+
 static void note_mapping(void *address, size_t length)
 {
 	(void)pthread_mutex_lock(&state.lock);
@@ -354,6 +363,7 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.now = table_now,
 			.move_to_cpu = table_move_to_cpu,
 			.getrlimit = table_getrlimit,
+			.membarrier = table_membarrier,
 			.put = table_put,
 		},
 		.inner = around,

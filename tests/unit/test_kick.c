@@ -220,7 +220,7 @@ START_TEST(test_second_thread)
 	struct runner runner;
 
 	runner_begin(&runner, vcpu);
-	while (!atomic_load(&vcpu->inside))
+	while (atomic_load(&vcpu->where) == GH_OUT)
 		pause_ms(1);
 	ck_assert_int_eq(gh_vcpu_run(vcpu, &exit), -EPERM);
 	ck_assert_ptr_null(exit);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The KVM backend on a kernel that the test plays: what it asks for, what it makes of the answers, what it leaves behind. */
 #include "backend/kvm.h"
+#include "exit.h"
 #include "kvm_kernel.h"
 
 #include <gh/memory.h>
@@ -241,16 +242,14 @@ END_TEST
 
 START_TEST(interruption_carries_no_exit)
 {
-	struct gh_exit exit;
-
 	make_vcpu();
 	kernel.page.run.exit_reason = UAPI_KVM_EXIT_MMIO;
 	kernel.run_results[0] = -EINTR;
 	kernel.run_results[1] = -EAGAIN;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -EINTR);
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -EAGAIN);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -EINTR);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -EAGAIN);
 	kicked = 1;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -ECANCELED);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -ECANCELED);
 	ck_assert_uint_eq(kernel.runs, 2);
 	/* The kernel completes a load by the exit reason that it left there. */
 	ck_assert_uint_eq(kernel.page.run.exit_reason, UAPI_KVM_EXIT_MMIO);
@@ -260,23 +259,21 @@ END_TEST
 
 START_TEST(refusals_are_explained)
 {
-	struct gh_exit exit;
-
 	make_vcpu();
 	kernel.run_results[0] = -ENOSYS;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -ENOSYS);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -ENOSYS);
 	ck_assert_ptr_nonnull(strstr(failure.cause, "ldp"));
 	kernel.run_results[1] = -EFAULT;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -EFAULT);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -EFAULT);
 	kernel.run_results[2] = -EFAULT;
 	kernel.run_reasons[2] = UAPI_KVM_EXIT_MEMORY_FAULT;
 	kernel.page.run.memory_fault.gpa = GPA;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), 0);
-	ck_assert_uint_eq(exit.kind, GH_EXIT_PAGE_FAULT);
-	ck_assert_uint_eq(exit.fault.gpa, GPA);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_uint_eq(vcpu.exit.kind, GH_EXIT_PAGE_FAULT);
+	ck_assert_uint_eq(vcpu.exit.fault.gpa, GPA);
 	/* A positive result is no answer. */
 	kernel.run_results[3] = 1;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), -EPROTO);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), -EPROTO);
 	unmake();
 }
 END_TEST
@@ -285,15 +282,13 @@ START_TEST(access_without_syndrome_is_aborted)
 {
 	struct uapi_kvm_vcpu_events events;
 	struct uapi_kvm_enable_cap cap;
-	struct gh_exit exit;
-
 	make_vcpu();
 	memcpy(&cap, find(UAPI_KVM_ENABLE_CAP, 0)->argument, sizeof(cap));
 	ck_assert_uint_eq(cap.cap, UAPI_KVM_CAP_ARM_NISV_TO_USER);
 	kernel.run_reasons[0] = UAPI_KVM_EXIT_ARM_NISV;
 	kernel.run_reasons[1] = UAPI_KVM_EXIT_DEBUG;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu, &exit), 0);
-	ck_assert_uint_eq(exit.raw_reason, UAPI_KVM_EXIT_DEBUG);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_uint_eq(vcpu.exit.raw_reason, UAPI_KVM_EXIT_DEBUG);
 	ck_assert_uint_eq(count(UAPI_KVM_SET_VCPU_EVENTS), 1);
 	memcpy(&events, find(UAPI_KVM_SET_VCPU_EVENTS, 0)->argument, sizeof(events));
 	ck_assert_uint_eq(events.ext_dabt_pending, 1);
@@ -320,7 +315,7 @@ START_TEST(answer_is_little_endian)
 
 	make_vcpu();
 	memset(kernel.page.run.mmio.data, 0xee, 8);
-	gh_backend_kvm.vcpu_answer(&vcpu, 0x11223344, 4);
+	gh_value_put(vcpu.answer, 0x11223344);
 	ck_assert_mem_eq(kernel.page.run.mmio.data, expected, 8);
 	unmake();
 }

@@ -9,9 +9,9 @@
  *
  * **Level-triggered lines** differ most between kernels. What a device model may rely on everywhere:
  *
- * * With gh_irqfd_options::resample_fd, each write to the irqfd asserts the line and is followed by at least one signal on
- *   the resample descriptor. Whoever reads it looks at the device and, if that still wants an interrupt, writes to the
- *   irqfd again. Then no interrupt is lost, and none comes for ever.
+ * * With gh_irqfd_options::resample_fd, writes to the irqfd assert the line, and a signal on the resample descriptor
+ *   follows. A thread that waits for it (not a vCPU's: the guest may sleep until then) looks at the device and, if that
+ *   still wants an interrupt, writes to the irqfd again. Then no interrupt is lost, and none comes for ever.
  * * A direct line with #GH_IRQ_LEVEL interrupts the guest until the VMM sets it to 0.
  *
  * Only KVM tells when the guest has acknowledged (#GH_FEATURE_IRQFD_RESAMPLE). Elsewhere a thread of the library plays
@@ -20,7 +20,7 @@
  * limits of that:
  *
  * * The signal may come before the guest has acknowledged, or up to 4 ms after it. It means "look again", not
- *   "acknowledged".
+ *   "acknowledged": a device that still wants its interrupt must say so, whether the guest has seen it or not.
  * * The guest may see an interrupt for which it finds no reason. Drivers for shared lines bear that.
  * * Gunyah lowers a line itself when the guest acknowledges, and the library raises it again. GenieZone leaves it up: the
  *   guest may be interrupted again and again until the library lowers it, 0.25 to 4 ms after the write.

@@ -31,7 +31,7 @@ const int life_kind_count = sizeof(life_kinds) / sizeof(life_kinds[0]);
 static const char script[] = "load 0x3f8 1; expect 0x5a\n"
 			     "load 0x1000 8; expect 0x1122334455667788\n"
 			     "store 0x3fc 4 0x12345678\n"
-			     "store 0x4000 4 1  # a doorbell\n"
+			     "store 0x4000 4 1; store 0x4000 4 2  # doorbells\n"
 			     "poke 0x80000100 8 0xfeed; peek 0x80000100 8; expect 0xfeed\n"
 			     "poke 0x90000000 8 0xbeef\n"
 			     "wfi; ack; expect 37\n"
@@ -65,8 +65,9 @@ struct life {
 	int fd; /* the caller's eventfd of the second line */
 	struct gh_vm *vm;
 	struct gh_vcpu *vcpus[2];
-	struct gh_irqfd *lines[2];
-	struct gh_ioevent *bells[3];
+	struct gh_irqfd *lines[3];
+	struct gh_irq *irq;
+	struct gh_ioevent *bells[4];
 	unsigned int seen; /* bit n: accesses[n] */
 };
 
@@ -129,9 +130,9 @@ static int map(struct life *life, uint64_t gpa, uint64_t length, void *host, boo
 
 static int write_tree(struct life *life)
 {
-	static const struct tree_bell bells[] = { { LINE, LINE, 1 }, { 6, 6, 1 } };
+	static const struct tree_bell bells[] = { { LINE, LINE, 1 }, { 6, 6, 1 }, { 7, 7, 4 }, { 8, 8, 4 } };
 	static const struct tree_shm shms[] = { { 1, SHM_GPA } };
-	static const struct tree tree = { .cpus = 2, .bells = bells, .bell_count = 2, .shms = shms, .shm_count = 1 };
+	static const struct tree tree = { .cpus = 2, .bells = bells, .bell_count = 4, .shms = shms, .shm_count = 1 };
 	static char buffer[TREE_ROOM];
 	size_t size = tree_build(&tree, buffer, sizeof(buffer));
 	int result;
@@ -186,13 +187,37 @@ static int add_bell(struct life *life, uint32_t index, uint64_t gpa, uint32_t wi
 	return 0;
 }
 
-/* Two doorbells at one address, where the kernel can tell them apart. */
+/* Doorbells at one address, whether the kernel can tell them apart or not, and one that it is not asked for. */
 static int add_bells(struct life *life)
 {
-	bool apart = (gh_vm_features(life->vm) & GH_FEATURE_DATAMATCH) != 0;
 	int ret = add_bell(life, 0, BELL, 4, GH_IOEVENT_DATAMATCH, 1);
 
-	return ret < 0 ? ret : add_bell(life, 1, apart ? BELL : BELL + 8, 4, GH_IOEVENT_DATAMATCH, 2);
+	if (ret == 0)
+		ret = add_bell(life, 1, BELL, 4, GH_IOEVENT_DATAMATCH, 2);
+	return ret < 0 ? ret : add_bell(life, 3, BELL, 4, GH_IOEVENT_DATAMATCH | GH_IOEVENT_EMULATE, 3);
+}
+
+/* Lines of the other kinds: level-triggered with a resample descriptor, and one that the VMM sets. */
+static int add_levels(struct life *life)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irq_options irq_options = GH_IRQ_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = (void *)&mark;
+	struct gh_irq *irq = (void *)&mark;
+	int result;
+
+	options.line = LINE + 2;
+	options.flags = GH_IRQ_LEVEL;
+	options.resample_fd = life->fd;
+	if (CALL(gh_irqfd_add(life->vm, &options, &irqfd)) < 0)
+		return check(result, irqfd, &mark, gh_vm_failure(life->vm));
+	life->lines[2] = irqfd;
+	irq_options.line = LINE + 3;
+	irq_options.flags = GH_IRQ_LEVEL;
+	if (CALL(gh_irq_add(life->vm, &irq_options, &irq)) < 0)
+		return check(result, irq, &mark, gh_vm_failure(life->vm));
+	life->irq = irq;
+	return 0;
 }
 
 static int configure(struct life *life)
@@ -216,6 +241,8 @@ static int configure(struct life *life)
 		ret = add_line(life, 1, life->fd);
 	if (ret == 0)
 		ret = add_bells(life);
+	if (ret == 0)
+		ret = add_levels(life);
 	/* Before the start: it counts. */
 	return ret < 0 ? ret : CALL(gh_irqfd_raise(life->lines[0]));
 }
@@ -272,6 +299,10 @@ static int serve(struct life *life, struct gh_vcpu *vcpu, uint64_t until)
 			return 0;
 		}
 		ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+		if (CALL(gh_bus_dispatch(vcpu, exit)) < 0)
+			return result;
+		if (result == GH_BUS_DONE)
+			continue;
 		note(life, &exit->mmio, &answer);
 		if (exit->mmio.is_store == 0 && CALL(gh_mmio_complete(vcpu, answer)) < 0)
 			return result;
@@ -286,8 +317,15 @@ static int change(struct life *life)
 {
 	int result;
 
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(life->bells[1])), 1);
 	DO(gh_ioevent_remove(life->bells[1]));
+	DO(gh_ioevent_remove(life->bells[3]));
 	DO(gh_irqfd_remove(life->lines[1]));
+	/* No interrupt of the script comes after this. */
+	if (CALL(gh_irqfd_raise(life->lines[2])) < 0 || CALL(gh_irq_set(life->irq, 1)) < 0 ||
+	    CALL(gh_irq_set(life->irq, 0)) < 0)
+		return result;
+	DO(gh_irqfd_remove(life->lines[2]));
 	if (CALL(gh_vcpu_kick(life->vcpus[0])) < 0)
 		return result;
 	return add_bell(life, 2, LATE_BELL, 0, 0, 0);
@@ -331,6 +369,7 @@ static void queue_on_fake(struct gh_fake *fake)
 	ck_assert_int_eq(gh_fake_load(fake, 0, 0x1000, 8), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, 0x3fc, 4, 0x12345678), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, BELL, 4, 1), 0);
+	ck_assert_int_eq(gh_fake_store(fake, 0, BELL, 4, 2), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, MARK_FIRST, 1, 1), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, LATE_BELL, 2, 7), 0);
 	ck_assert_int_eq(gh_fake_load(fake, 1, 0x600, 2), 0);

@@ -22,6 +22,7 @@ struct range {
 _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
+void (*table_after_enter)(int ret);
 
 static struct {
 	unsigned long count;
@@ -105,6 +106,8 @@ static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 		state.requests++;
 	if (ret == 0)
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));
+	if (table_after_enter != NULL)
+		table_after_enter(ret);
 	return ret;
 }
 

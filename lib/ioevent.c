@@ -345,7 +345,7 @@ static int add(struct gh_vm *vm, const struct gh_ioevent_options *options, struc
 		ret = check_place(vm, &spec);
 	if (ret == 0)
 		ret = ioevent_new(vm, &spec, options->fd, &ioevent);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	ret = place(ioevent, (options->flags & GH_IOEVENT_EMULATE) == 0);
 	if (ret == 0 && !atomic_load(&ioevent->on_bus) && atomic_load(&vm->state) == GH_VM_STARTED)

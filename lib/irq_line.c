@@ -251,7 +251,7 @@ static int add(struct gh_vm *vm, const struct gh_irq_options *options, struct gh
 
 	if (ret == 0)
 		ret = irq_new(vm, options, &irq);
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	if (atomic_load(&vm->state) == GH_VM_STARTED) {
 		ret = activate(irq);

@@ -194,7 +194,7 @@ static int add_bells(struct life *life)
 
 	if (ret == 0)
 		ret = add_bell(life, 1, BELL, 4, GH_IOEVENT_DATAMATCH, 2);
-	return ret < 0 ? ret : add_bell(life, 3, BELL, 4, GH_IOEVENT_DATAMATCH | GH_IOEVENT_EMULATE, 3);
+	return ret < 0 || life->kind->lend ? ret : add_bell(life, 3, BELL, 4, GH_IOEVENT_DATAMATCH | GH_IOEVENT_EMULATE, 3);
 }
 
 /* Lines of the other kinds: level-triggered with a resample descriptor, and one that the VMM sets. */
@@ -205,6 +205,10 @@ static int add_levels(struct life *life)
 	struct gh_irqfd *irqfd = (void *)&mark;
 	struct gh_irq *irq = (void *)&mark;
 	int result;
+
+	/* They are the same whatever becomes of the memory. */
+	if (life->kind->lend)
+		return 0;
 
 	options.line = LINE + 2;
 	options.flags = GH_IRQ_LEVEL;
@@ -312,6 +316,18 @@ static int serve(struct life *life, struct gh_vcpu *vcpu, uint64_t until)
 	ck_abort_msg("the guest does not come to an end");
 }
 
+/* No interrupt of the script comes after this. */
+static int change_levels(struct life *life)
+{
+	int result;
+
+	if (CALL(gh_irqfd_raise(life->lines[2])) < 0 || CALL(gh_irq_set(life->irq, 1)) < 0 ||
+	    CALL(gh_irq_set(life->irq, 0)) < 0)
+		return result;
+	DO(gh_irqfd_remove(life->lines[2]));
+	return 0;
+}
+
 /* Half-way, things come and go. */
 static int change(struct life *life)
 {
@@ -321,11 +337,9 @@ static int change(struct life *life)
 	DO(gh_ioevent_remove(life->bells[1]));
 	DO(gh_ioevent_remove(life->bells[3]));
 	DO(gh_irqfd_remove(life->lines[1]));
-	/* No interrupt of the script comes after this. */
-	if (CALL(gh_irqfd_raise(life->lines[2])) < 0 || CALL(gh_irq_set(life->irq, 1)) < 0 ||
-	    CALL(gh_irq_set(life->irq, 0)) < 0)
+	result = life->irq != NULL ? change_levels(life) : 0;
+	if (result < 0)
 		return result;
-	DO(gh_irqfd_remove(life->lines[2]));
 	if (CALL(gh_vcpu_kick(life->vcpus[0])) < 0)
 		return result;
 	return add_bell(life, 2, LATE_BELL, 0, 0, 0);

@@ -39,7 +39,11 @@ struct gh_caps {
 	bool answer_is_fragile;  /* H1: a signal destroys the answer of a load that is on its way into the guest */
 	bool eager_vcpus;        /* vCPUs may be added after the start */
 	bool needs_dtb;          /* cannot start without a devicetree */
+	bool locks_memory;       /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
+	bool memory_must_stay;   /* pages must not age before the guest's first touch: lock them if that can be */
+	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
 	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
+	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -72,6 +76,20 @@ struct gh_ioevent_spec {
 	uint32_t width; /* 1, 2, 4, 8, or 0 for any */
 	bool datamatch;
 	uint64_t value;
+};
+
+/* What gh_fdt_finish() tells a backend of the devicetree that it completes. */
+struct gh_fdt_line {
+	uint32_t line;
+	bool level;
+};
+struct gh_fdt_plan {
+	uint64_t gpa;                    /* where the tree will be */
+	uint64_t room;                   /* and the bytes there */
+	const char *gic;                 /* path of the interrupt controller's node */
+	const char *name;                /* of the VM */
+	const struct gh_fdt_line *lines; /* of irqfds and of devices, in rising order, each once */
+	size_t n_lines;
 };
 
 /* What a backend sees of a VM. First member of struct gh_vm. */
@@ -194,6 +212,12 @@ struct gh_backend {
 	 */
 	int (*irq_line)(struct gh_bvm *vm, uint32_t line, bool level);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
+
+	/*
+	 * Writes to a devicetree that has everything a guest reads what the hypervisor reads beside it. 0 or libfdt's error;
+	 * after FDT_ERR_NOSPACE it is asked again, with a fresh tree and more room. NULL: it reads nothing. Serial.
+	 */
+	int (*fdt)(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);
 };
 
 extern const struct gh_backend gh_backend_gunyah;
@@ -227,5 +251,13 @@ bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t
 bool gh_ioevent_was_rung(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value, uint32_t changes);
 /* The region that holds all of the range, or NULL. */
 const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+
+/*
+ * mapping.c. Writes to every page without changing it, so that each is a page of its own and not the kernel's zero page;
+ * `may_touch`: with stores of this process where the kernel cannot, so it must be writable.
+ */
+int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch);
+/* `error` of a request that could not lock a region of that length, explained with the limit. */
+int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length);
 
 #endif

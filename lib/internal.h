@@ -49,10 +49,12 @@ enum gh_pending {
 	GH_PENDING_BEING_ANSWERED, /* a thread is answering it */
 };
 
-/* A mapping that the library made for a region. */
+/* What the library has done in the host for a region, to be undone at the end. */
 struct gh_mapping {
-	void *address;
+	void *address; /* a mapping of its own, guards included; NULL: the caller has made it */
 	size_t length;
+	void *locked; /* NULL: nothing is */
+	size_t locked_length;
 };
 
 struct gh_courier;
@@ -81,7 +83,7 @@ struct gh_vm {
 	struct gh_wiped *wiped; /* a forked child sees nothing but zeros there */
 	size_t wiped_size;
 	struct gh_region **regions;
-	struct gh_mapping *mappings; /* one for each region; address NULL for a caller's own */
+	struct gh_mapping *mappings; /* one for each region */
 	struct gh_vcpu *vcpus;
 	struct gh_irqfd *irqfds;
 	struct gh_ioevent *ioevents;
@@ -96,6 +98,7 @@ struct gh_vm {
 	struct gh_irq *irqs;
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
+	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 };
 
 /*
@@ -205,6 +208,8 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...) __attribute__((f
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
 /* memory.c */
+/* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
@@ -277,5 +282,28 @@ void gh_ioevents_free(struct gh_vm *vm);
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
 /* Adds 1, unless somebody has filled the counter: nobody waits for a reader here. */
 int gh_eventfd_signal(struct gh_sys *sys, int fd);
+
+/* vm.c; serial: gh_vm_set_dtb() without the lock */
+int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/* gic.c; serial */
+#define GH_GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
+#define GH_GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
+/* Where the redistributors of so many vCPUs go, before the start; checked against the address space and memory. */
+int gh_gic_place(struct gh_vm *vm, const char *step, uint32_t n_cpus, uint64_t *ret_redistributors);
+bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t n_cpus, uint64_t gpa, uint64_t length);
+
+/* mapping.c; serial. Failures are explained. */
+int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
+/* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
+int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
+/* After the kernel has got it; never fails. */
+void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping);
+void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
+void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping);
+
+/* irq.c, irq_line.c; serial: each line that has an irqfd, or that the VMM sets */
+void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
+void gh_irqs_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
 
 #endif

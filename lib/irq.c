@@ -243,6 +243,12 @@ void gh_irqfds_free(struct gh_vm *vm)
 	}
 }
 
+void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data)
+{
+	for (const struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next)
+		each(data, irqfd->spec.line, irqfd->spec.level);
+}
+
 /* --- the caller's side -------------------------------------------------------------------------------------------- */
 
 int gh_line_check(struct gh_vm *vm, const char *step, uint32_t line)

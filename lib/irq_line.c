@@ -195,6 +195,12 @@ void gh_irqs_free(struct gh_vm *vm)
 	}
 }
 
+void gh_irqs_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data)
+{
+	for (const struct gh_irq *irq = vm->irqs; irq != NULL; irq = irq->next)
+		each(data, irq->spec.line, irq->spec.level);
+}
+
 bool gh_irqs_have(const struct gh_vm *vm, uint32_t line)
 {
 	const struct gh_irq *irq = vm->irqs;

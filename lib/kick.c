@@ -181,8 +181,18 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 	atomic_store(&vcpu->where, before);
 }
 
+/* The second look writes, too: whoever takes the kick sees what its kickers did before. */
+static bool is_latched(struct gh_vcpu *vcpu, unsigned int bit)
+{
+	return (atomic_load_explicit(&vcpu->kicked, memory_order_relaxed) & bit) != 0 &&
+	       (atomic_fetch_add(&vcpu->kicked, 0) & bit) != 0;
+}
+
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 {
+	/* Whoever latched it signals. Kickers without end would keep the vCPU waiting for ever if they counted as senders. */
+	if (is_latched(vcpu, bit))
+		return;
 	(void)atomic_fetch_add(&vcpu->senders, 1);
 	GH_POINT(KICK_COUNTED);
 	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {

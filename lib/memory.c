@@ -6,14 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define STEP "map memory"
 
-/* Huge pages, and GenieZone's demand paging in blocks, want host and guest addresses alike at this alignment. */
-#define HOST_ALIGN ((size_t)2 << 20)
+#define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK)
 
-#define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND)
+/* The structure's first version ended here. */
+#define FIRST_SIZE offsetof(struct gh_memory, fd)
 
 /* --- checks ------------------------------------------------------------------------------------------------------- */
 
@@ -21,7 +20,7 @@ static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	const struct gh_caps *caps = &vm->b.caps;
 
-	if ((memory->flags & ~(uint32_t)ALL_FLAGS) != 0 || memory->reserved != 0)
+	if ((memory->flags & ~(uint32_t)ALL_FLAGS) != 0 || memory->reserved != 0 || memory->reserved2 != 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "An unknown flag or a reserved field is set.");
 	if ((memory->flags & GH_MEMORY_READ) == 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "The guest must at least be able to read.");
@@ -31,6 +30,22 @@ static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
 	if ((memory->flags & GH_MEMORY_WRITE) == 0 && !caps->read_only_memory)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Allow the guest to write.",
 			       "This hypervisor has no read-only memory: the guest could write all the same.");
+	return 0;
+}
+
+/* Where the memory comes from. */
+static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	if (memory->fd < -1 || (memory->fd == -1 && memory->offset != 0) || memory->offset % vm->b.page_size != 0)
+		return gh_fail_argument(
+			&vm->failure, -EINVAL, STEP,
+			"The descriptor is below -1, or the offset has no file or is no multiple of a page.");
+	if (memory->host != NULL && (memory->fd >= 0 || (memory->flags & (GH_MEMORY_HUGE | GH_MEMORY_LOCK)) != 0))
+		return gh_fail_argument(
+			&vm->failure, -EINVAL, STEP,
+			"A file, huge pages and locks are for mappings of the library's: host must be NULL.");
+	if (memory->offset > INT64_MAX - memory->length)
+		return gh_fail_argument(&vm->failure, -ERANGE, STEP, "No file is so long.");
 	return 0;
 }
 
@@ -80,36 +95,9 @@ static int check(struct gh_vm *vm, const struct gh_memory *memory)
 	ret = check_flags(vm, memory);
 	if (ret == 0)
 		ret = check_range(vm, memory);
+	if (ret == 0)
+		ret = check_source(vm, memory);
 	return ret < 0 ? ret : check_place(vm, memory);
-}
-
-/* --- mappings ----------------------------------------------------------------------------------------------------- */
-
-/*
- * A shared mapping inside a larger inaccessible one: aligned, and with guards on both sides. GenieZone compares the region
- * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9).
- */
-static int map_own(struct gh_vm *vm, size_t length, struct gh_mapping *ret_mapping, uint8_t **ret_host)
-{
-	struct gh_sys *sys = vm->b.sys;
-	size_t total = length + HOST_ALIGN + 2 * (size_t)vm->b.page_size;
-	uintptr_t start;
-	void *outer;
-	void *inner;
-	int ret = sys->mmap(sys, NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, &outer);
-
-	if (ret < 0)
-		return ret;
-	start = ((uintptr_t)outer + vm->b.page_size + HOST_ALIGN - 1) & ~(uintptr_t)(HOST_ALIGN - 1);
-	ret = sys->mmap(sys, (void *)start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
-			&inner);
-	if (ret < 0) {
-		(void)sys->munmap(sys, outer, total);
-		return ret;
-	}
-	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total };
-	*ret_host = inner;
-	return 0;
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -172,15 +160,18 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		return gh_fail_memory(&vm->failure, STEP);
 	}
 	if (memory->host == NULL) {
-		ret = map_own(vm, (size_t)memory->length, &mapping, &region->host);
-		if (ret < 0) {
-			(void)gh_fail_request(&vm->failure, ret, STEP, "mmap");
+		ret = gh_mapping_make(vm, memory, &mapping, &region->host);
+		if (ret < 0)
 			goto err_region;
-		}
 	}
+	ret = gh_mapping_prepare(vm, memory->flags, region, &mapping);
+	if (ret < 0)
+		goto err_mapping;
 	ret = hand_over(vm, region);
 	if (ret < 0 && !vm->b.spoilt)
 		goto err_mapping;
+	if (ret == 0)
+		gh_mapping_keep(vm, region, &mapping);
 	vm->regions[vm->b.n_regions] = region;
 	vm->mappings[vm->b.n_regions] = mapping;
 	vm->b.n_regions++;
@@ -192,8 +183,7 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		*ret_id = region->id;
 	return 0;
 err_mapping:
-	if (mapping.address != NULL)
-		(void)vm->b.sys->munmap(vm->b.sys, mapping.address, mapping.length);
+	gh_mapping_free(vm, &mapping);
 err_region:
 	free(region);
 	return ret;
@@ -204,7 +194,7 @@ int gh_vm_map(struct gh_vm *vm, const struct gh_memory *callers, uint32_t *ret_i
 	struct gh_memory memory = GH_MEMORY_INIT;
 	int ret;
 
-	if (vm == NULL || callers == NULL || gh_opts_copy(&memory, sizeof(memory), sizeof(memory), callers) < 0)
+	if (vm == NULL || callers == NULL || gh_opts_copy(&memory, sizeof(memory), FIRST_SIZE, callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
 		return -EPERM;
@@ -214,18 +204,50 @@ int gh_vm_map(struct gh_vm *vm, const struct gh_memory *callers, uint32_t *ret_i
 	return ret;
 }
 
+static uint32_t public_state(struct gh_vm *vm, const struct gh_region *region)
+{
+	if (region->state == GH_REGION_LENT)
+		return GH_MEMORY_LENT;
+	return atomic_load(&vm->state) == GH_VM_OPEN ? GH_MEMORY_OWNED : GH_MEMORY_SHARED;
+}
+
+int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
+{
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+	int ret = -ENOENT;
+
+	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
+		return -EINVAL;
+	(void)pthread_mutex_lock(&vm->lock);
+	if (id < vm->b.n_regions) {
+		const struct gh_region *region = vm->regions[id];
+
+		info.gpa = region->gpa;
+		info.length = region->length;
+		info.access = region->prot;
+		info.state = public_state(vm, region);
+		info.size = ret_info->size;
+		memcpy(ret_info, &info, sizeof(info));
+		ret = 0;
+	}
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
 void gh_regions_lent(struct gh_vm *vm)
 {
-	for (uint32_t i = 0; i < vm->b.n_regions; i++)
-		if (vm->regions[i]->state == GH_REGION_TO_LEND)
-			vm->regions[i]->state = GH_REGION_LENT;
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		if (vm->regions[i]->state != GH_REGION_TO_LEND)
+			continue;
+		vm->regions[i]->state = GH_REGION_LENT;
+		gh_mapping_lend(vm, &vm->mappings[i], vm->regions[i]);
+	}
 }
 
 void gh_regions_free(struct gh_vm *vm)
 {
 	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
-		if (vm->mappings[i].address != NULL)
-			(void)vm->b.sys->munmap(vm->b.sys, vm->mappings[i].address, vm->mappings[i].length);
+		gh_mapping_free(vm, &vm->mappings[i]);
 		free(vm->regions[i]);
 	}
 	free(vm->mappings);
@@ -255,6 +277,16 @@ static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_l
 		return NULL;
 	*ret_left = region->length - (gpa - region->gpa);
 	return region->host + (gpa - region->gpa);
+}
+
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	uint8_t *host;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	host = find_host(&vm->b, gpa, ret_left);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return host;
 }
 
 int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)

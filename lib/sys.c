@@ -82,6 +82,14 @@ static ssize_t sys_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 	return ret < 0 ? -errno : ret;
 }
 
+static ssize_t sys_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = pread(fd, buffer, length, (off_t)offset);
+
+	(void)sys;
+	return ret < 0 ? -errno : ret;
+}
+
 static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
 	int saved = errno; /* called from signal handlers, as tgkill is */
@@ -92,6 +100,12 @@ static ssize_t sys_write(struct gh_sys *sys, int fd, const void *buffer, size_t 
 		ret = -errno;
 	errno = saved;
 	return ret;
+}
+
+static int sys_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
+{
+	(void)sys;
+	return result(fstat(fd, ret_stat));
 }
 
 static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
@@ -118,15 +132,21 @@ static int sys_epoll_wait(struct gh_sys *sys, int epoll, struct epoll_event *ret
 	return result(epoll_wait(epoll, ret_events, room, 0));
 }
 
-static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+static int sys_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			void **ret_address)
 {
-	void *mapping = mmap(address, length, prot, flags, fd, 0);
+	void *mapping = mmap(address, length, prot, flags, fd, (off_t)offset);
 
 	(void)sys;
 	if (mapping == MAP_FAILED)
 		return -errno;
 	*ret_address = mapping;
 	return 0;
+}
+
+static int sys_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+{
+	return sys_map_file(sys, address, length, prot, flags, fd, 0, ret_address);
 }
 
 static int sys_munmap(struct gh_sys *sys, void *address, size_t length)
@@ -145,6 +165,19 @@ static int sys_madvise(struct gh_sys *sys, void *address, size_t length, int adv
 {
 	(void)sys;
 	return result(madvise(address, length, advice));
+}
+
+static int sys_mlock(struct gh_sys *sys, void *address, size_t length, unsigned int flags)
+{
+	(void)sys;
+	/* By number: bionic has the wrapper only from API level 30. */
+	return result(syscall(SYS_mlock2, address, length, flags));
+}
+
+static int sys_munlock(struct gh_sys *sys, void *address, size_t length)
+{
+	(void)sys;
+	return result(munlock(address, length));
 }
 
 static int sys_getpid(struct gh_sys *sys)
@@ -238,15 +271,20 @@ static const struct gh_sys kernel_table = {
 	.eventfd = sys_eventfd,
 	.memfd = sys_memfd,
 	.read = sys_read,
+	.pread = sys_pread,
 	.write = sys_write,
+	.fstat = sys_fstat,
 	.ppoll = sys_ppoll,
 	.epoll_create = sys_epoll_create,
 	.epoll_ctl = sys_epoll_ctl,
 	.epoll_wait = sys_epoll_wait,
 	.mmap = sys_mmap,
+	.map_file = sys_map_file,
 	.munmap = sys_munmap,
 	.mprotect = sys_mprotect,
 	.madvise = sys_madvise,
+	.mlock = sys_mlock,
+	.munlock = sys_munlock,
 	.getpid = sys_getpid,
 	.gettid = sys_gettid,
 	.tgkill = sys_tgkill,

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct gh_sys {
@@ -34,7 +35,9 @@ struct gh_sys {
 	/* A memory file of `length` bytes. */
 	int (*memfd)(struct gh_sys *sys, const char *name, uint64_t length);
 	ssize_t (*read)(struct gh_sys *sys, int fd, void *buffer, size_t length);
+	ssize_t (*pread)(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset);
 	ssize_t (*write)(struct gh_sys *sys, int fd, const void *buffer, size_t length);
+	int (*fstat)(struct gh_sys *sys, int fd, struct stat *ret_stat);
 	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);
 
 	/* Sets of descriptors, close-on-exec. epoll_wait returns what there is, without waiting. */
@@ -44,9 +47,15 @@ struct gh_sys {
 
 	/* Address space. */
 	int (*mmap)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address);
+	/* mmap() of a file from `offset` on. */
+	int (*map_file)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			void **ret_address);
 	int (*munmap)(struct gh_sys *sys, void *address, size_t length);
 	int (*mprotect)(struct gh_sys *sys, void *address, size_t length, int prot);
 	int (*madvise)(struct gh_sys *sys, void *address, size_t length, int advice);
+	/* mlock2() */
+	int (*mlock)(struct gh_sys *sys, void *address, size_t length, unsigned int flags);
+	int (*munlock)(struct gh_sys *sys, void *address, size_t length);
 
 	/* Threads, signals, limits. */
 	int (*getpid)(struct gh_sys *sys);

@@ -24,8 +24,6 @@
 #define STEP_CONFIGURE "configure the VM"
 
 #define GIC_DISTRIBUTOR UINT64_C(0x3fff0000)
-#define GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
-#define GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
 #define GIC_ALIGN UINT64_C(0x10000)
 
 void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
@@ -251,7 +249,7 @@ static int check_open(struct gh_vm *vm)
 	return 0;
 }
 
-static int set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
+int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 {
 	int ret = check_open(vm);
 
@@ -265,6 +263,7 @@ static int set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 					"The devicetree ends beyond the guest's address space.");
 	vm->b.dtb_gpa = gpa;
 	vm->b.dtb_size = size;
+	vm->tree_cpus = 0;
 	return 0;
 }
 
@@ -275,7 +274,7 @@ int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 	if (vm == NULL)
 		return -EINVAL;
 	(void)pthread_mutex_lock(&vm->lock);
-	ret = set_dtb(vm, gpa, size);
+	ret = gh_dtb_set(vm, gpa, size);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -308,39 +307,12 @@ int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0)
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
 
-static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
-{
-	return a < b + b_size && b < a + a_size;
-}
-
-/* Where the interrupt controller goes, on hypervisors that want to be told. */
+/* On hypervisors that want to be told. */
 static int place_gic(struct gh_vm *vm)
 {
-	struct gh_bvm *b = &vm->b;
-	uint64_t size = ((uint64_t)b->max_vcpu_id + 1) * GIC_REDISTRIBUTOR_SIZE;
-	uint64_t top = UINT64_C(1) << (b->caps.gpa_bits < 63 ? b->caps.gpa_bits : 63);
-	uint64_t redistributors = b->gic_redistributors;
-
-	if (b->ops->vm_irqchip == NULL)
+	if (vm->b.ops->vm_irqchip == NULL)
 		return 0;
-	if (redistributors == 0)
-		redistributors = b->gic_distributor >= size ? b->gic_distributor - size : UINT64_MAX;
-	if (redistributors > top - size || b->gic_distributor > top - GIC_DISTRIBUTOR_SIZE)
-		return gh_fail_argument(&vm->failure, -ERANGE, STEP_START,
-					"The interrupt controller does not fit into the guest's address space there.");
-	if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, redistributors, size))
-		return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
-					"The interrupt controller's distributor and redistributors overlap.");
-	for (uint32_t i = 0; i < b->n_regions; i++) {
-		const struct gh_region *region = b->regions[i];
-
-		if (overlap(b->gic_distributor, GIC_DISTRIBUTOR_SIZE, region->gpa, region->length) ||
-		    overlap(redistributors, size, region->gpa, region->length))
-			return gh_fail_argument(&vm->failure, -EEXIST, STEP_START,
-						"The interrupt controller overlaps memory of the guest.");
-	}
-	b->gic_redistributors = redistributors;
-	return 0;
+	return gh_gic_place(vm, STEP_START, vm->b.max_vcpu_id + 1, &vm->b.gic_redistributors);
 }
 
 static int check_start(struct gh_vm *vm)
@@ -357,6 +329,10 @@ static int check_start(struct gh_vm *vm)
 	if (!has_boot_vcpu)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"The VM has no vCPU 0, which boots the guest (gh_vcpu_create()).");
+	if (vm->tree_cpus != 0 && vm->b.max_vcpu_id >= vm->tree_cpus)
+		return gh_fail(
+			&vm->failure, -EINVAL, STEP_START, NULL, "Call gh_fdt_finish() after the last gh_vcpu_create().",
+			"The devicetree was built for %u vCPUs, and there is a vCPU %u.", vm->tree_cpus, vm->b.max_vcpu_id);
 	if (vm->b.dtb_size == 0 && vm->b.caps.needs_dtb)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
@@ -447,6 +423,8 @@ static int start(struct gh_vm *vm)
 	ret = apply(vm);
 	if (ret < 0) {
 		atomic_store(&vm->state, GH_VM_BROKEN);
+		/* Nobody knows how far the kernel has come: the guest may have what was to be lent. */
+		gh_regions_lent(vm);
 		if (vm->failure.error == 0)
 			(void)gh_fail_request(&vm->failure, ret, STEP_START, "");
 		return ret;

@@ -36,6 +36,7 @@ struct gh_irqfd;
 struct gh_ioevent;
 struct gh_fake;
 struct gh_sim;
+struct gh_fdt;
 
 /** @} */
 #endif

@@ -14,12 +14,15 @@
  * | `-EEXIST`     | address range, id or line is taken                                                           |
  * | `-ENOENT`     | there is no such thing                                                                       |
  * | `-ERANGE`     | address arithmetic would wrap, or an address or number is beyond what this machine has        |
- * | `-ENOSPC`     | the kernel has no room for another one (memory slots, vCPUs)                                 |
+ * | `-ENOSPC`     | no room for another one (memory slots, vCPUs), or for an image in the guest's memory         |
  * | `-EOPNOTSUPP` | this hypervisor cannot do that                                                               |
  * | `-ENODEV`     | no usable hypervisor, or the device speaks a dialect that is not supported                    |
  * | `-ESHUTDOWN`  | the VM has stopped                                                                           |
  * | `-EPROTO`     | the kernel broke its own interface: positive result, short run page, impossible width          |
  * | `-EFAULT`     | guest address without memory that the host may touch                                         |
+ * | `-ENOEXEC`    | not a file that can be loaded: unknown, for another machine, truncated, contradictory        |
+ * | `-EBADMSG`    | packed bytes that are damaged or end too early                                               |
+ * | `-EFBIG`      | a file, or the memory that it asks for, beyond all reason                                    |
  * | `-ENOMEM`     | out of memory                                                                                |
  *
  * Beside the code, a failed call on a VM leaves a #gh_failure that says which step failed, which request of the kernel

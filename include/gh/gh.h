@@ -11,6 +11,8 @@
 #include "error.h"
 #include "exit.h"
 #include "fake.h"
+#include "fdt.h"
+#include "image.h"
 #include "ioevent.h"
 #include "irq.h"
 #include "loop.h"

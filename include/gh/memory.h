@@ -19,6 +19,26 @@ enum gh_memory_flag {
 	GH_MEMORY_RWX = GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC,
 	/** The host gives the region up from gh_vm_start() on (#GH_FEATURE_LEND). Without it, both have it. */
 	GH_MEMORY_LEND = 1 << 3,
+	/**
+	 * The library's mapping asks for huge pages: a wish, which costs nothing where the kernel has none for shared memory
+	 * (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`). Lengths and addresses of 2 MiB make most of it.
+	 */
+	GH_MEMORY_HUGE = 1 << 4,
+	/** All pages are there when gh_vm_map() returns: the guest never waits for one, and the host is out of memory now. */
+	GH_MEMORY_PREFAULT = 1 << 5,
+	/**
+	 * Pages of the library's mapping stay once they are there: never swapped, never aged. Counts against RLIMIT_MEMLOCK,
+	 * and fails if that is too low. On Gunyah the kernel does so anyway. On GenieZone the library does it without this
+	 * flag, too, also with a caller's mapping, if the limit allows it, and tells gh_vm_options::log if not.
+	 */
+	GH_MEMORY_LOCK = 1 << 6,
+};
+
+/** @brief Who may use a region now. */
+enum gh_memory_state {
+	GH_MEMORY_OWNED = 0,  /**< The host: the VM has not been started. */
+	GH_MEMORY_SHARED = 1, /**< Host and guest. */
+	GH_MEMORY_LENT = 2,   /**< The guest: the library's accessors refuse it, and its own mapping is inaccessible. */
 };
 
 /** @brief One region of guest memory. */
@@ -28,17 +48,40 @@ struct gh_memory {
 	uint64_t length; /**< Bytes, a multiple of the page size. */
 	/**
 	 * The caller's mapping, page-aligned, to stay as it is until the VM is closed. NULL: the library makes one, shared,
-	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides.
+	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it.
 	 */
 	void *host;
 	uint32_t flags;    /**< An or of #gh_memory_flag. */
 	uint32_t reserved; /**< 0. */
+	/**
+	 * The caller's memory file (memfd_create()), of which the library maps a part, shared; host must be NULL then. The
+	 * library keeps no descriptor. The file must not become shorter while the VM lives. -1: anonymous memory.
+	 */
+	int fd;
+	uint32_t reserved2; /**< 0. */
+	uint64_t
+		offset; /**< Where in the file the region begins, in bytes, a multiple of the page size; 0 without a file. */
 };
 
 /** @brief Initial value of #gh_memory: shared, for everything. */
 #define GH_MEMORY_INIT                                                                                                     \
 	{                                                                                                                  \
-		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0                                                     \
+		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0, -1, 0, 0                                           \
+	}
+
+/** @brief What gh_vm_region() tells. */
+struct gh_region_info {
+	size_t size;     /**< Size of this structure in bytes, to be set by the caller. */
+	uint64_t gpa;    /**< Guest physical address. */
+	uint64_t length; /**< Bytes. */
+	uint32_t access; /**< An or of #GH_MEMORY_READ, #GH_MEMORY_WRITE and #GH_MEMORY_EXEC. */
+	uint32_t state;  /**< One of #gh_memory_state. */
+};
+
+/** @brief Initial value of #gh_region_info. */
+#define GH_REGION_INFO_INIT                                                                                                \
+	{                                                                                                                  \
+		sizeof(struct gh_region_info), 0, 0, 0, 0                                                                  \
 	}
 
 GH_BEGIN_DECLS
@@ -63,13 +106,14 @@ GH_BEGIN_DECLS
  *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL, the structure has an unknown tail, a reserved field or flag is set, no READ flag, an
- *                 address or a length is not aligned, the length is 0, or a caller's mapping is not one mapping of that
- *                 length (GenieZone).
- * @retval -ERANGE The region wraps around, or ends beyond the guest's address space.
+ *                 address or a length is not aligned, the length is 0, a caller's mapping is not one mapping of that length
+ *                 (GenieZone), host is set where the library would have to map, or the descriptor is no file.
+ * @retval -ERANGE The region wraps around, or ends beyond the guest's address space, or beyond the file's end.
  * @retval -EEXIST It overlaps another region.
  * @retval -ENOSPC The kernel has no slot left.
  * @retval -EFAULT The caller's mapping is not there, or cannot be used like that.
- * @retval -EOPNOTSUPP Lending, where there is none.
+ * @retval -EBADF  The descriptor is not open.
+ * @retval -EOPNOTSUPP Lending, where there is none; filling a caller's mapping in advance, where the kernel cannot.
  * @retval -ENOMEM Out of memory, more locked memory than the process may have, or a region that is too large for one (Gunyah
  *                 of android14-6.1: 2 GiB with pages of 4 KiB). gh_vm_failure() says which.
  * @retval -EBUSY  The VM has been started.
@@ -79,11 +123,30 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * mmap(), madvise(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM; GZVM_SET_USER_MEMORY_REGION;
+ * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM; GZVM_SET_USER_MEMORY_REGION;
  * KVM_SET_USER_MEMORY_REGION.
  * @since 0.1
  */
 GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
+
+/**
+ * @brief What a region is, and who may use it now.
+ *
+ * @param[in] vm           VM.
+ * @param[in] id           Region, as gh_vm_map() said.
+ * @param[in,out] ret_info Its size must be set; receives the rest, and is left untouched on failure.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL An argument is NULL, or the structure is too small.
+ * @retval -ENOENT There is no such region.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info);
 
 /**
  * @brief Where guest memory is in the host.

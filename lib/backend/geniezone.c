@@ -29,9 +29,6 @@
 /* Of one vCPU, however many there are: what crosvm passes and the hypervisor is known to take. */
 #define GIC_REDISTRIBUTOR_SIZE UINT64_C(0x20000)
 
-/* By number: C libraries before kernel 5.14 lack the name. */
-#define ADVICE_POPULATE_WRITE 23
-
 /* --- probe -------------------------------------------------------------------------------------------------------- */
 
 /* Declared without an argument, and takes a pointer all the same. */
@@ -69,6 +66,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
 		.one_line_per_eventfd = true,
 		.misses_early_signal = true,
+		.memory_must_stay = true,
 	};
 	return 0;
 }
@@ -99,20 +97,6 @@ static int request(struct gh_bvm *vm, const char *step, const char *name, unsign
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
-/* Writes to every page without changing it, so that each is a page of its own and not the kernel's zero page. */
-static int populate(struct gh_bvm *vm, const struct gh_region *region)
-{
-	int ret = vm->sys->madvise(vm->sys, region->host, (size_t)region->length, ADVICE_POPULATE_WRITE);
-
-	if (ret == 0)
-		return 0;
-	if (ret != -EINVAL)
-		return gh_fail_request(vm->failure, ret, STEP_MAP, "madvise");
-	for (uint64_t at = 0; at < region->length; at += vm->page_size) /* a kernel before 5.14 */
-		(void)__atomic_fetch_or(region->host + at, 0, __ATOMIC_RELAXED);
-	return 0;
-}
-
 static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 {
 	struct gh_vma vma;
@@ -120,7 +104,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_vma_find(vm->sys, region->host, &vma);
 
 	if (ret == -EOPNOTSUPP)
-		return populate(vm, region); /* it may be a private one */
+		return gh_memory_populate(vm, region->host, region->length, true); /* it may be a private one */
 	if (ret < 0 && ret != -ENOENT)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */
@@ -134,7 +118,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 			"GenieZone takes whole mappings: the region is 0x%llx bytes at %p, the mapping 0x%llx bytes at %p.",
 			(unsigned long long)region->length, (void *)region->host, (unsigned long long)(vma.end - vma.start),
 			(void *)vma.start);
-	return vma.shared ? 0 : populate(vm, region);
+	return vma.shared ? 0 : gh_memory_populate(vm, region->host, region->length, true);
 }
 
 static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)

@@ -108,6 +108,9 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.eager_vcpus = true,
 		.needs_dtb = true,
 		.eventfd_goes_first = true,
+		.locks_memory = true,
+		.writes_memory_node = true,
+		.mmio_end = UINT64_C(1) << 30,
 	};
 	return 0;
 }
@@ -155,14 +158,8 @@ static int check_size(struct gh_bvm *vm, const struct gh_region *region)
 
 static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
 {
-	struct rlimit limit = { 0 };
-
-	if (error == -ENOMEM && vm->sys->getrlimit(vm->sys, RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		return gh_fail(
-			vm->failure, error, "map memory", request,
-			"Raise the limit (ulimit -l, setrlimit), or use several regions of 64 to 256 MiB.",
-			"The kernel locks all of the region, %llu KiB; this process may lock %llu KiB (RLIMIT_MEMLOCK).",
-			(unsigned long long)region->length / 1024, (unsigned long long)limit.rlim_cur / 1024);
+	if (error == -ENOMEM)
+		return gh_fail_lock_limit(vm, error, request, region->length);
 	if (error == -EFAULT)
 		return gh_fail(
 			vm->failure, error, "map memory", request,
@@ -475,4 +472,5 @@ const struct gh_backend gh_backend_gunyah = {
 	.irqfd_check = gunyah_irqfd_check,
 	.irqfd = gunyah_irqfd,
 	.ioevent = gunyah_ioevent,
+	.fdt = gh_gunyah_fdt,
 };

@@ -35,5 +35,11 @@ struct gh_gunyah_tree {
 int gh_gunyah_tree_read(const struct gh_bvm *vm, struct gh_gunyah_tree *ret_tree);
 void gh_gunyah_tree_free(struct gh_gunyah_tree *tree);
 bool gh_gunyah_tree_has_bell(const struct gh_gunyah_tree *tree, uint32_t label);
+/* The number that `label` or `qcom,label` says. */
+bool gh_gunyah_label(const void *tree, int node, uint32_t *ret_label);
+bool gh_gunyah_is_shm(const void *tree, int node);
+
+/* gunyah_fdt.c: gh_backend::fdt */
+int gh_gunyah_fdt(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);
 
 #endif

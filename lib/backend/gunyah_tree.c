@@ -3,6 +3,7 @@
  * The devicetree as Gunyah's resource manager will read it (sections 2.3 and 10 of the Gunyah UAPI document): found wrong
  * here, it is a sentence; found wrong there, it is a bare EINVAL, or a doorbell that never rings.
  */
+#include "../fdt_builder.h"
 #include "gunyah.h"
 
 #include <errno.h>
@@ -50,28 +51,7 @@ static bool read_address(const void *tree, int node, const char *name, uint64_t 
 	return true;
 }
 
-static bool is_string(const void *tree, int node, const char *name, const char *value)
-{
-	int length;
-	const char *text = fdt_getprop(tree, node, name, &length);
-
-	return text != NULL && (size_t)length == strlen(value) + 1 && memcmp(text, value, (size_t)length) == 0;
-}
-
-static bool is_enabled(const void *tree, int node)
-{
-	return fdt_getprop(tree, node, "status", NULL) == NULL || is_string(tree, node, "status", "okay") ||
-	       is_string(tree, node, "status", "ok");
-}
-
 /* --- rules -------------------------------------------------------------------------------------------------------- */
-
-/* libfdt's own check of everything comes to grief on trees of before version 16, whose root has a name. */
-static bool is_sound(const void *tree, size_t size)
-{
-	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_version(tree) >= 16 &&
-	       fdt_check_full(tree, size) == 0;
-}
 
 static int open_tree(const struct gh_bvm *vm, struct reader *ret_reader)
 {
@@ -79,7 +59,7 @@ static int open_tree(const struct gh_bvm *vm, struct reader *ret_reader)
 	const void *tree = region->host + (vm->dtb_gpa - region->gpa);
 
 	*ret_reader = (struct reader){ .vm = vm, .tree = tree };
-	if (!is_sound(tree, (size_t)vm->dtb_size))
+	if (!gh_fdt_is_sound(tree, (size_t)vm->dtb_size))
 		return REFUSE(ret_reader,
 			      "Write the tree to guest memory before gh_vm_start(), and name its place and size.",
 			      "There is no valid devicetree at 0x%llx, or it is larger than %llu bytes.",
@@ -108,7 +88,7 @@ static int check_root(const struct reader *reader)
 		int length;
 		const char *name = fdt_get_name(reader->tree, node, &length);
 
-		if (!is_string(reader->tree, node, "device_type", "memory"))
+		if (!gh_fdt_is_string(reader->tree, node, "device_type", "memory"))
 			continue;
 		if (name == NULL || strcmp(name, "memory") != 0 || fdt_parent_offset(reader->tree, node) != 0)
 			return REFUSE(reader, "Call it /memory, without an address: the resource manager replaces it.",
@@ -126,7 +106,7 @@ static int check_config(const struct reader *reader)
 	if (fdt_getprop(tree, reader->config, "image-name", NULL) == NULL)
 		return REFUSE(reader, "Add it: any name of less than 80 characters.",
 			      "/gunyah-vm-config has no property image-name.");
-	if (vcpus < 0 || !is_string(tree, vcpus, "affinity", "proxy"))
+	if (vcpus < 0 || !gh_fdt_is_string(tree, vcpus, "affinity", "proxy"))
 		return REFUSE(reader, "Set affinity to \"proxy\": the VMM's threads run the vCPUs.",
 			      "/gunyah-vm-config/vcpus does not say affinity = \"proxy\".");
 	return 0;
@@ -173,8 +153,8 @@ static int check_cpus(const struct reader *reader, struct gh_gunyah_tree *result
 	int cpu;
 
 	if (cpus >= 0)
-		fdt_for_each_subnode(cpu, tree, cpus) if (is_string(tree, cpu, "device_type", "cpu") &&
-							  is_enabled(tree, cpu)) result->n_cpus++;
+		fdt_for_each_subnode(cpu, tree, cpus) if (gh_fdt_is_string(tree, cpu, "device_type", "cpu") &&
+							  gh_fdt_is_enabled(tree, cpu)) result->n_cpus++;
 	/* A vCPU that the tree lacks crashes the kernel when the VM exits (section 10.2). */
 	if (reader->vm->max_vcpu_id >= result->n_cpus)
 		return REFUSE(reader, "Add a cpu node for each vCPU, with device_type \"cpu\".",
@@ -192,7 +172,7 @@ static int first_vdevice(const struct reader *reader)
 	return vdevices < 0 ? vdevices : fdt_first_subnode(reader->tree, vdevices);
 }
 
-static bool read_label(const void *tree, int node, uint32_t *ret_label)
+bool gh_gunyah_label(const void *tree, int node, uint32_t *ret_label)
 {
 	return read_u32(tree, node, "label", ret_label) || read_u32(tree, node, "qcom,label", ret_label);
 }
@@ -216,7 +196,8 @@ static int read_bells(const struct reader *reader, struct gh_gunyah_tree *result
 	for (int node = first_vdevice(reader); node >= 0; node = fdt_next_subnode(reader->tree, node)) {
 		uint32_t label;
 
-		if (!is_string(reader->tree, node, "vdevice-type", "doorbell") || !read_label(reader->tree, node, &label))
+		if (!gh_fdt_is_string(reader->tree, node, "vdevice-type", "doorbell") ||
+		    !gh_gunyah_label(reader->tree, node, &label))
 			continue;
 		/* A label twice is nobody's harm: the resource manager takes it (section 10.3). */
 		result->labels[result->n_labels++] = label;
@@ -224,9 +205,10 @@ static int read_bells(const struct reader *reader, struct gh_gunyah_tree *result
 	return 0;
 }
 
-static bool is_shm(const void *tree, int node)
+bool gh_gunyah_is_shm(const void *tree, int node)
 {
-	return is_string(tree, node, "vdevice-type", "shm") || is_string(tree, node, "vdevice-type", "shm-doorbell");
+	return gh_fdt_is_string(tree, node, "vdevice-type", "shm") ||
+	       gh_fdt_is_string(tree, node, "vdevice-type", "shm-doorbell");
 }
 
 /* Does a vdevice place the region where it was asked for? */
@@ -237,9 +219,9 @@ static bool has_shm(const struct reader *reader, const struct gh_region *region)
 		uint32_t label;
 		uint64_t base;
 
-		if (memory < 0 || !is_shm(reader->tree, node))
+		if (memory < 0 || !gh_gunyah_is_shm(reader->tree, node))
 			continue;
-		if (!read_u32(reader->tree, memory, "label", &label) && !read_label(reader->tree, node, &label))
+		if (!gh_gunyah_label(reader->tree, memory, &label) && !gh_gunyah_label(reader->tree, node, &label))
 			continue;
 		if (label == region->id && read_address(reader->tree, memory, "base", &base) && base == region->gpa)
 			return true;

@@ -354,6 +354,18 @@ static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 	return -EINVAL;
 }
 
+static ssize_t files_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	struct sim_files *files = files_of(sys);
+	struct sim_file *file = file_get(files, fd);
+
+	if (file == NULL)
+		return kernel->pread(kernel, fd, buffer, length, offset);
+	file_put(files, file);
+	return -EINVAL;
+}
+
 static ssize_t files_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
 	struct gh_sys *kernel = gh_sys_kernel();
@@ -491,6 +503,38 @@ static int files_mmap(struct gh_sys *sys, void *address, size_t length, int prot
 	return ret;
 }
 
+/* What is behind the descriptor is a memory file; its user must see a device. */
+static int files_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	struct sim_files *files = files_of(sys);
+	struct sim_file *file = file_get(files, fd);
+	int ret = kernel->fstat(kernel, fd, ret_stat);
+
+	if (file == NULL)
+		return ret;
+	file_put(files, file);
+	if (ret == 0) {
+		ret_stat->st_mode = S_IFCHR | S_IRUSR | S_IWUSR;
+		ret_stat->st_size = 0;
+	}
+	return ret;
+}
+
+/* No driver maps anything from an offset on; what is mapped over is not looked for, because nobody maps over a device. */
+static int files_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			  void **ret_address)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	struct sim_files *files = files_of(sys);
+	struct sim_file *file = file_get(files, fd);
+
+	if (file == NULL)
+		return kernel->map_file(kernel, address, length, prot, flags, fd, offset, ret_address);
+	file_put(files, file);
+	return -ENODEV;
+}
+
 void sim_files_fill(struct gh_sys *sys)
 {
 	sys->open = files_open;
@@ -499,7 +543,10 @@ void sim_files_fill(struct gh_sys *sys)
 	sys->ioctl = files_ioctl;
 	sys->enter = files_enter;
 	sys->read = files_read;
+	sys->pread = files_pread;
 	sys->write = files_write;
+	sys->fstat = files_fstat;
 	sys->mmap = files_mmap;
+	sys->map_file = files_map_file;
 	sys->munmap = files_munmap;
 }

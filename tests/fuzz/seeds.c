@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Writes the fuzzers' first inputs into a directory: a sound devicetree and some spoilt ones, scripts, device strings. */
+/* Writes the fuzzers' first inputs into a directory: a sound devicetree and some spoilt ones, scripts, device strings, kernels. */
+#include "image_files.h"
 #include "tree.h"
 
 #include <stdio.h>
@@ -60,11 +61,45 @@ static int write_texts(const char *directory)
 	return ret;
 }
 
+/* Each as it is and as the fuzzer is to pack it, by the first byte. */
+static int write_image(const char *directory, struct bytes bytes)
+{
+	static const unsigned char ways[] = { 0, 1, 2, 5 };
+	static unsigned int number;
+	struct bytes seed = bytes_new(bytes.size + 1);
+	int ret = 0;
+
+	memcpy(seed.data + 1, bytes.data, bytes.size);
+	for (unsigned int i = 0; i < sizeof(ways); i++) {
+		seed.data[0] = ways[i];
+		ret |= write_seed(directory, "image", number++, seed.data, seed.size);
+	}
+	bytes_free(&seed);
+	bytes_free(&bytes);
+	return ret;
+}
+
+static int write_images(const char *directory)
+{
+	static const struct elf_program programs[] = {
+		{ .offset = 4096, .address = 0x80001000, .file_size = 3000, .size = 3500 },
+		{ .offset = 8192, .address = 0x80003000, .file_size = 700, .size = 0x2000 },
+	};
+	struct bytes plain = image_file(0x80000, 0x10000, 0xa);
+	struct bytes packed = pack_gzip(&plain, 6);
+	struct bytes wrapped = wrap_zboot(&packed, "gzip");
+	int ret = write_image(directory, plain) | write_image(directory, packed) | write_image(directory, wrapped);
+
+	ret |= write_image(directory, image_file_bare(0, 0, 0));
+	ret |= write_image(directory, elf_file(2, 0, programs, 2, 9000));
+	return ret | write_image(directory, elf_file(3, 0, programs, 2, 9000));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
 		(void)fprintf(stderr, "usage: fuzz-seeds DIRECTORY\n");
 		return 2;
 	}
-	return write_trees(argv[1]) | write_texts(argv[1]);
+	return write_trees(argv[1]) | write_texts(argv[1]) | write_images(argv[1]);
 }

@@ -78,30 +78,34 @@ inline wake_up()
 
 inline send_kick(what, old)
 {
-	senders++;
-	d_step {
-		old = kicked;
-		kicked = kicked | what;
-		if
-		:: what == KICK -> latched = true
-		:: else -> nudged = true
-		fi
-	}
 	if
-	:: old == 0 ->
+	:: atomic { (kicked & what) != 0 -> assert(latched || what == NUDGE) } /* it will be delivered, for both */
+	:: else ->
+		senders++;
+		d_step {
+			old = kicked;
+			kicked = kicked | what;
+			if
+			:: what == KICK -> latched = true
+			:: else -> nudged = true
+			fi
+		}
 		if
-		:: where == INSIDE -> signal()
+		:: old == 0 ->
+			if
+			:: where == INSIDE -> signal()
 #ifdef BROKEN_FRAGILE
-		:: where == FRAGILE -> signal()
+			:: where == FRAGILE -> signal()
 #else
-		:: where == FRAGILE -> called = true
+			:: where == FRAGILE -> called = true
 #endif
-		:: where == WAITING -> wake_up()
-		:: where == OUT
-		fi
-	:: else
-	fi;
-	senders--
+			:: where == WAITING -> wake_up()
+			:: where == OUT
+			fi
+		:: else
+		fi;
+		senders--
+	fi
 }
 
 active [KICKERS] proctype kicker()

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -400,4 +401,17 @@ void raw_alarm_join(void *data)
 
 	pthread_join(alarm->thread, NULL);
 	free(alarm);
+}
+
+void raw_lock_capability(bool on)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+	uint32_t bit = 1u << CAP_IPC_LOCK;
+
+	ck_assert_int_eq((int)syscall(SYS_capget, &header, data), 0);
+	if ((data[0].permitted & bit) == 0)
+		return;
+	data[0].effective = on ? data[0].effective | bit : data[0].effective & ~bit;
+	ck_assert_int_eq((int)syscall(SYS_capset, &header, data), 0);
 }

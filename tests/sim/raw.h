@@ -103,4 +103,7 @@ void raw_ignore_signal(void);
 void *raw_alarm(unsigned int milliseconds);
 void raw_alarm_join(void *alarm);
 
+/* Who has CAP_IPC_LOCK has no RLIMIT_MEMLOCK, and tests often run as root. Effective set of the calling thread only. */
+void raw_lock_capability(bool on);
+
 #endif

@@ -5,7 +5,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,20 +318,6 @@ START_TEST(test_child)
 }
 END_TEST
 
-/* Who has this capability has no limit, and tests often run as root. Effective set of the calling thread only. */
-static void set_lock_capability(bool on)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[2];
-	uint32_t bit = 1u << CAP_IPC_LOCK;
-
-	ck_assert_int_eq((int)syscall(SYS_capget, &header, data), 0);
-	if ((data[0].permitted & bit) == 0)
-		return;
-	data[0].effective = on ? data[0].effective | bit : data[0].effective & ~bit;
-	ck_assert_int_eq((int)syscall(SYS_capset, &header, data), 0);
-}
-
 static const char *share_pages(uint64_t pages)
 {
 	return try_share(RAW_RWX, pages * RAW_PAGE, raw.ram);
@@ -366,11 +351,11 @@ START_TEST(test_memlock)
 	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &old), 0);
 	limit = old;
 	limit.rlim_cur = 16ul * RAW_PAGE;
-	set_lock_capability(false);
+	raw_lock_capability(false);
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	memlock_cases();
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &old), 0);
-	set_lock_capability(true);
+	raw_lock_capability(true);
 }
 END_TEST
 
@@ -384,7 +369,7 @@ START_TEST(test_memlock_is_per_process)
 	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &old), 0);
 	limit = old;
 	limit.rlim_cur = 16ul * RAW_PAGE;
-	set_lock_capability(false);
+	raw_lock_capability(false);
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	raw_expect("first VM, 10: ok", share_pages(10));
 	raw.vm = on_device(UAPI_GUNYAH_CREATE_VM, 0);
@@ -392,7 +377,7 @@ START_TEST(test_memlock_is_per_process)
 	ck_assert_int_eq(raw.sys->close(raw.sys, first), 0);
 	raw_expect("second VM after the first is closed, 10: ok", share_pages(10));
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &old), 0);
-	set_lock_capability(true);
+	raw_lock_capability(true);
 }
 END_TEST
 

@@ -11,11 +11,14 @@
 
 #define SHM_GPA UINT64_C(0x90000000)
 #define SHM_SIZE (2 * MIB)
+#define SMALL_GPA UINT64_C(0xa0000000)
+#define SMALL_SIZE 4096
 #define BELL UINT64_C(0x4000)
 #define LATE_BELL UINT64_C(0x4100)
 #define MARK_FIRST UINT64_C(0x500)
 #define MARK_SECOND UINT64_C(0x604)
 #define LINE 5
+#define SERIAL UINT64_C(0x3f8)
 
 /* One call of the library. */
 #define CALL(expression) (table_counts = true, result = (expression), table_counts = false, result)
@@ -63,7 +66,9 @@ struct life {
 	struct gh_failure failure;
 	void *shm;
 	int fd; /* the caller's eventfd of the second line */
+	int file;
 	struct gh_vm *vm;
+	struct gh_fdt *fdt;
 	struct gh_vcpu *vcpus[2];
 	struct gh_irqfd *lines[3];
 	struct gh_irq *irq;
@@ -120,6 +125,12 @@ static int map(struct life *life, uint64_t gpa, uint64_t length, void *host, boo
 	memory.length = length;
 	memory.host = host;
 	memory.flags |= lend ? (uint32_t)GH_MEMORY_LEND : 0;
+	/* A small one with everything that can be asked for. */
+	if (gpa == SMALL_GPA) {
+		memory.flags |= GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK;
+		memory.fd = life->file;
+		memory.offset = SMALL_SIZE;
+	}
 	if (CALL(gh_vm_map(life->vm, &memory, &ret_id)) < 0) {
 		ck_assert_uint_eq(ret_id, UINT32_MAX);
 		return check(result, NULL, NULL, gh_vm_failure(life->vm));
@@ -128,20 +139,32 @@ static int map(struct life *life, uint64_t gpa, uint64_t length, void *host, boo
 	return 0;
 }
 
-static int write_tree(struct life *life)
+static int describe(struct life *life)
 {
-	static const struct tree_bell bells[] = { { LINE, LINE, 1 }, { 6, 6, 1 }, { 7, 7, 4 }, { 8, 8, 4 } };
-	static const struct tree_shm shms[] = { { 1, SHM_GPA } };
-	static const struct tree tree = { .cpus = 2, .bells = bells, .bell_count = 4, .shms = shms, .shm_count = 1 };
-	static char buffer[TREE_ROOM];
-	size_t size = tree_build(&tree, buffer, sizeof(buffer));
 	int result;
 
-	ck_assert_uint_gt(size, 0);
-	if (CALL(gh_vm_write(life->vm, DTB_GPA, buffer, size)) < 0 ||
-	    CALL(gh_vm_set_dtb(life->vm, DTB_GPA, 2 * TREE_ROOM)) < 0)
-		return result;
-	return CALL(gh_vm_set_entry(life->vm, RAM_GPA, DTB_GPA));
+	if (CALL(gh_fdt_add_serial(life->fdt, SERIAL, LINE, 0)) < 0 ||
+	    CALL(gh_fdt_add_virtio(life->fdt, SERIAL + 0x1000, LINE + 1, 0)) < 0 ||
+	    CALL(gh_fdt_finish(life->fdt, DTB_GPA, 0)) < 0)
+		return check(result, NULL, NULL, gh_vm_failure(life->vm));
+	return 0;
+}
+
+/* When memory, vCPUs and lines are there. */
+static int write_tree(struct life *life)
+{
+	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
+	struct gh_fdt *fdt = (void *)&mark;
+	int result;
+	int ret;
+
+	options.command_line = "a command line";
+	if (CALL(gh_fdt_open(life->vm, &options, &fdt)) < 0)
+		return check(result, fdt, &mark, gh_vm_failure(life->vm));
+	life->fdt = fdt;
+	ret = describe(life);
+	DO(gh_fdt_close(fdt));
+	return ret < 0 ? ret : CALL(gh_vm_set_entry(life->vm, RAM_GPA, DTB_GPA));
 }
 
 static int add_vcpus(struct life *life)
@@ -236,7 +259,7 @@ static int configure(struct life *life)
 	if (ret == 0)
 		ret = map(life, SHM_GPA, SHM_SIZE, life->shm, false, 1);
 	if (ret == 0)
-		ret = write_tree(life);
+		ret = map(life, SMALL_GPA, SMALL_SIZE, NULL, false, 2);
 	if (ret == 0)
 		ret = add_vcpus(life);
 	if (ret == 0)
@@ -247,6 +270,8 @@ static int configure(struct life *life)
 		ret = add_bells(life);
 	if (ret == 0)
 		ret = add_levels(life);
+	if (ret == 0)
+		ret = write_tree(life);
 	/* Before the start: it counts. */
 	return ret < 0 ? ret : CALL(gh_irqfd_raise(life->lines[0]));
 }
@@ -414,6 +439,9 @@ static void begin(struct life *life, const struct life_kind *kind)
 	ck_assert_int_eq(mprotect(life->shm, SHM_SIZE, PROT_READ | PROT_WRITE), 0);
 	life->fd = eventfd(0, EFD_CLOEXEC);
 	ck_assert_int_ge(life->fd, 0);
+	life->file = memfd_create("life", MFD_CLOEXEC);
+	ck_assert_int_ge(life->file, 0);
+	ck_assert_int_eq(ftruncate(life->file, 2 * SMALL_SIZE), 0);
 }
 
 static void end(struct life *life)
@@ -424,6 +452,7 @@ static void end(struct life *life)
 	gh_fake_free(life->fake);
 	ck_assert_int_eq(munmap((char *)life->shm - 4096, SHM_SIZE + 2 * 4096), 0);
 	(void)close(life->fd);
+	(void)close(life->file);
 }
 
 int life_run(const struct life_kind *kind)

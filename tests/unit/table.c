@@ -138,6 +138,24 @@ static ssize_t table_read(struct gh_sys *sys, int fd, void *buffer, size_t lengt
 	return ret;
 }
 
+static ssize_t table_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
+{
+	ssize_t ret = strike("pread");
+
+	if (ret == 0)
+		BELOW(inner(sys)->pread(inner(sys), fd, buffer, length, offset));
+	return ret;
+}
+
+static int table_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
+{
+	int ret = strike("fstat");
+
+	if (ret == 0)
+		BELOW(inner(sys)->fstat(inner(sys), fd, ret_stat));
+	return ret;
+}
+
 static int table_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
 {
 	int ret = strike("ppoll");
@@ -191,6 +209,15 @@ static int table_madvise(struct gh_sys *sys, void *address, size_t length, int a
 
 	if (ret == 0)
 		BELOW(inner(sys)->madvise(inner(sys), address, length, advice));
+	return ret;
+}
+
+static int table_mlock(struct gh_sys *sys, void *address, size_t length, unsigned int flags)
+{
+	int ret = strike("mlock");
+
+	if (ret == 0)
+		BELOW(inner(sys)->mlock(inner(sys), address, length, flags));
 	return ret;
 }
 
@@ -265,6 +292,18 @@ static int table_mmap(struct gh_sys *sys, void *address, size_t length, int prot
 	return ret;
 }
 
+static int table_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			  void **ret_address)
+{
+	int ret = strike("map_file");
+
+	if (ret == 0)
+		BELOW(inner(sys)->map_file(inner(sys), address, length, prot, flags, fd, offset, ret_address));
+	if (ret == 0 && (flags & MAP_FIXED) == 0)
+		note_mapping(*ret_address, length);
+	return ret;
+}
+
 /* --- calls that are made whatever they say, so that nothing really leaks or hangs --------------------------------------- */
 
 static int table_close(struct gh_sys *sys, int fd)
@@ -283,6 +322,15 @@ static int table_munmap(struct gh_sys *sys, void *address, size_t length)
 
 	BELOW(inner(sys)->munmap(inner(sys), address, length));
 	forget_mapping(address, length);
+	return struck < 0 ? struck : ret;
+}
+
+static int table_munlock(struct gh_sys *sys, void *address, size_t length)
+{
+	int struck = strike("munlock");
+	int ret;
+
+	BELOW(inner(sys)->munlock(inner(sys), address, length));
 	return struck < 0 ? struck : ret;
 }
 
@@ -348,15 +396,20 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.eventfd = table_eventfd,
 			.memfd = table_memfd,
 			.read = table_read,
+			.pread = table_pread,
 			.write = table_write,
+			.fstat = table_fstat,
 			.ppoll = table_ppoll,
 			.epoll_create = table_epoll_create,
 			.epoll_ctl = table_epoll_ctl,
 			.epoll_wait = table_epoll_wait,
 			.mmap = table_mmap,
+			.map_file = table_map_file,
 			.munmap = table_munmap,
 			.mprotect = table_mprotect,
 			.madvise = table_madvise,
+			.mlock = table_mlock,
+			.munlock = table_munlock,
 			.getpid = table_getpid,
 			.gettid = table_gettid,
 			.tgkill = table_tgkill,

@@ -145,6 +145,32 @@ START_TEST(test_gunyah_without_doorbell)
 }
 END_TEST
 
+/* The builder of devicetrees knows direct lines as it knows irqfds. */
+START_TEST(test_gunyah_doorbell_by_builder)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irq *level = must_add(real, 9, GH_IRQ_LEVEL);
+	struct gh_irq *edge = must_add(real, 10, 0);
+	struct gh_fdt *fdt = NULL;
+	struct gh_vcpu *vcpu;
+
+	map_at(real, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	vcpu = add_vcpu(real, 0);
+	ck_assert_int_eq(gh_fdt_open(real, &options, &fdt), 0);
+	ck_assert_int_eq(gh_fdt_finish(fdt, DTB_GPA, 0), 0);
+	gh_fdt_close(fdt);
+	ck_assert_int_eq(gh_vm_start(real), 0);
+	ck_assert_int_eq(gh_irq_pulse(edge), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 10 + 32);
+	ck_assert_int_eq(gh_irq_set(level, 1), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 9 + 32);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
 static int child(struct gh_irq *irq)
 {
 	if (gh_irq_set(irq, 1) != -EPERM || gh_irq_pulse(irq) != -EPERM)
@@ -396,6 +422,7 @@ int main(void)
 	tcase_add_test(fakes, test_edge);
 	tcase_add_loop_test(fakes, test_edge_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_gunyah_without_doorbell, 0, 2);
+	tcase_add_test(sims, test_gunyah_doorbell_by_builder);
 	tcase_add_loop_test(sims, test_guest_gets_edges, 0, 2);
 	tcase_add_loop_test(sims, test_gunyah_repeats_level, 0, 2);
 	tcase_add_test(sims, test_geniezone_level);

@@ -4,6 +4,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -177,6 +178,30 @@ START_TEST(test_kick_storm)
 		ck_assert_int_eq(gh_fake_answer(fake, 0, i, &value), 0);
 		ck_assert_uint_eq(value, 3 * i);
 	}
+}
+END_TEST
+
+/* Kickers without end cannot keep a vCPU from going on: a kick that is latched already has no sender to wait for. */
+START_TEST(test_latched_kicks_have_no_sender)
+{
+	struct storm storm = { .stop = false };
+	pthread_t threads[2];
+	bool counted = false;
+
+	ck_assert_int_eq(gh_vcpu_kick(vcpu), 0);
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, storm_main, &storm), 0);
+	for (unsigned int i = 0; i < 500 || atomic_load(&storm.kicks) < 10000; i++) {
+		counted |= atomic_load(&vcpu->senders) != 0;
+		(void)sched_yield();
+	}
+	atomic_store(&storm.stop, true);
+	for (size_t i = 0; i < 2; i++)
+		(void)pthread_join(threads[i], NULL);
+	ck_assert(!counted);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_INTERRUPTED);
+	queue_store(1);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
 }
 END_TEST
 
@@ -367,6 +392,7 @@ int main(void)
 	tcase_add_test(tcase, test_kick_while_sleeping);
 	tcase_add_test(tcase, test_kick_ends_a_busy_run);
 	tcase_add_test(tcase, test_kick_storm);
+	tcase_add_test(tcase, test_latched_kicks_have_no_sender);
 	tcase_add_test(tcase, test_foreign_signal);
 	tcase_add_test(tcase, test_second_thread);
 	tcase_add_test(tcase, test_thread_after_thread);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The host's side of guest memory: mappings that the library makes, and how memory is asked for, filled, locked, given up. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define STEP "map memory"
+
+/* Huge pages, and GenieZone's demand paging in blocks, want host and guest addresses alike at this alignment. */
+#define HOST_ALIGN ((size_t)2 << 20)
+
+/* By number: C libraries before kernel 5.14 lack the first name, some lack the second. */
+#define ADVICE_POPULATE_WRITE 23
+#define LOCK_ON_FAULT 1u
+
+/* --- making ------------------------------------------------------------------------------------------------------- */
+
+static int map_inside(struct gh_sys *sys, const struct gh_memory *memory, uintptr_t start, void **ret_host)
+{
+	const int prot = PROT_READ | PROT_WRITE;
+	size_t length = (size_t)memory->length;
+
+	if (memory->fd >= 0)
+		return sys->map_file(sys, (void *)start, length, prot, MAP_SHARED | MAP_FIXED, memory->fd, memory->offset,
+				     ret_host);
+	return sys->mmap(sys, (void *)start, length, prot, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, ret_host);
+}
+
+/* A page beyond a file's end is there, and ends whoever touches it. */
+static int check_file(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	struct stat status = { 0 };
+	int ret = vm->b.sys->fstat(vm->b.sys, memory->fd, &status);
+
+	if (ret < 0)
+		return gh_fail(&vm->failure, ret, STEP, "fstat", "Pass a memory file (memfd_create()).",
+			       "The descriptor %d is not open (%s).", memory->fd, strerror(-ret));
+	if (!S_ISREG(status.st_mode))
+		return gh_fail(&vm->failure, -EINVAL, STEP, NULL, "Pass a memory file (memfd_create()).",
+			       "The descriptor %d is not a file.", memory->fd);
+	if (memory->offset > (uint64_t)status.st_size || memory->length > (uint64_t)status.st_size - memory->offset)
+		return gh_fail(&vm->failure, -ERANGE, STEP, NULL, "Make the file longer first (ftruncate()).",
+			       "The file has 0x%llx bytes; the region would end at 0x%llx.",
+			       (unsigned long long)status.st_size, (unsigned long long)(memory->offset + memory->length));
+	return 0;
+}
+
+/*
+ * A shared mapping inside a larger inaccessible one: aligned, and with guards on both sides. GenieZone compares the region
+ * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9).
+ */
+int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host)
+{
+	struct gh_sys *sys = vm->b.sys;
+	size_t total = (size_t)memory->length + HOST_ALIGN + 2 * (size_t)vm->b.page_size;
+	int ret = memory->fd >= 0 ? check_file(vm, memory) : 0;
+	uintptr_t start;
+	void *outer;
+	void *inner;
+
+	if (ret < 0)
+		return ret;
+	ret = sys->mmap(sys, NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, &outer);
+	if (ret < 0)
+		return gh_fail_request(&vm->failure, ret, STEP, "mmap");
+	start = ((uintptr_t)outer + vm->b.page_size + HOST_ALIGN - 1) & ~(uintptr_t)(HOST_ALIGN - 1);
+	ret = map_inside(sys, memory, start, &inner);
+	if (ret < 0) {
+		(void)sys->munmap(sys, outer, total);
+		return gh_fail_request(&vm->failure, ret, STEP, "mmap");
+	}
+	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total };
+	*ret_host = inner;
+	return 0;
+}
+
+void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
+{
+	struct gh_sys *sys = vm->b.sys;
+
+	if (mapping->locked != NULL)
+		(void)sys->munlock(sys, mapping->locked, mapping->locked_length);
+	if (mapping->address != NULL)
+		(void)sys->munmap(sys, mapping->address, mapping->length);
+}
+
+/* --- filling and locking ------------------------------------------------------------------------------------------ */
+
+int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch)
+{
+	int ret = vm->sys->madvise(vm->sys, host, (size_t)length, ADVICE_POPULATE_WRITE);
+
+	if (ret == 0)
+		return 0;
+	if (ret == -EINVAL && !may_touch)
+		return gh_fail(vm->failure, -EOPNOTSUPP, STEP, "madvise", "Touch the pages before gh_vm_map().",
+			       "The kernel cannot fill this mapping in advance.");
+	if (ret != -EINVAL)
+		return gh_fail_request(vm->failure, ret, STEP, "madvise");
+	for (uint64_t at = 0; at < length; at += vm->page_size) /* a kernel before 5.14 */
+		(void)__atomic_fetch_or(host + at, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length)
+{
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+	uint64_t before = 0;
+
+	if (vm->sys->getrlimit(vm->sys, RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return gh_fail_request(vm->failure, error, STEP, request);
+	for (uint32_t i = 0; i < vm->n_regions; i++)
+		before += vm->regions[i]->length;
+	return gh_fail(
+		vm->failure, error, STEP, request,
+		limit.rlim_max > limit.rlim_cur
+			? "Raise the soft limit with setrlimit(), which needs no privilege up to the hard one; or use less "
+			  "memory."
+			: "Raise the limit (ulimit -l, limits.conf, CAP_SYS_RESOURCE), give the process CAP_IPC_LOCK, or "
+			  "use "
+			  "less memory.",
+		"All of the region is locked: %llu KiB, and %llu KiB of other regions before. RLIMIT_MEMLOCK allows "
+		"%llu KiB (hard limit: %llu KiB).",
+		(unsigned long long)length / 1024, (unsigned long long)before / 1024,
+		(unsigned long long)limit.rlim_cur / 1024, (unsigned long long)limit.rlim_max / 1024);
+}
+
+static int lock(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping)
+{
+	struct gh_sys *sys = vm->b.sys;
+	int ret = sys->mlock(sys, region->host, (size_t)region->length, LOCK_ON_FAULT);
+
+	if (ret < 0)
+		return ret;
+	mapping->locked = region->host;
+	mapping->locked_length = (size_t)region->length;
+	return 0;
+}
+
+static int explain_lock(const struct gh_vm *vm, int error, uint64_t length)
+{
+	if (error == -ENOMEM || error == -EPERM || error == -EAGAIN)
+		return gh_fail_lock_limit(&vm->b, error, "mlock2", length);
+	return gh_fail_request(vm->b.failure, error, STEP, "mlock2");
+}
+
+/* On demand, so that it takes no memory. What a kernel locks itself needs no second lock, which would be counted twice. */
+static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping)
+{
+	int ret;
+
+	if (vm->b.caps.locks_memory)
+		return 0;
+	ret = lock(vm, region, mapping);
+	return ret < 0 ? explain_lock(vm, ret, region->length) : 0;
+}
+
+int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping)
+{
+	struct gh_sys *sys = vm->b.sys;
+	size_t length = (size_t)region->length;
+	bool own = mapping->address != NULL;
+	int ret = 0;
+
+	/* A wish: kernels without huge pages have other ones. */
+	if ((flags & GH_MEMORY_HUGE) != 0 && sys->madvise(sys, region->host, length, MADV_HUGEPAGE) < 0)
+		gh_vm_log(vm, "%s: the kernel has no huge pages for shared memory.", STEP);
+	/* A fork would age the pages of a running guest (GZ 9), and a child has no use for them. */
+	if (own) {
+		ret = sys->madvise(sys, region->host, length, MADV_DONTFORK);
+		if (ret < 0)
+			return gh_fail_request(&vm->failure, ret, STEP, "madvise");
+	}
+	if ((flags & GH_MEMORY_LOCK) != 0)
+		ret = lock_as_wanted(vm, region, mapping);
+	if (ret == 0 && (flags & GH_MEMORY_PREFAULT) != 0)
+		ret = gh_memory_populate(&vm->b, region->host, region->length, own);
+	return ret;
+}
+
+/*
+ * GZ 9: the guest's first touch of a page that the kernel thinks old can break the host. A limit that is too low for a lock is
+ * told, and no more, because the memory can be used all the same. Not earlier: a lock on a part of a caller's mapping would
+ * make two mappings of it, before the backend has looked at it.
+ */
+void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping)
+{
+	int ret;
+
+	if (!vm->b.caps.memory_must_stay || mapping->locked != NULL)
+		return;
+	ret = lock(vm, region, mapping);
+	if (ret == 0)
+		return;
+	(void)explain_lock(vm, ret, region->length);
+	gh_vm_log(vm, "%s: the memory is not locked, and the host's kernel could let it age. %s %s", STEP,
+		  vm->failure.cause, vm->failure.remedy);
+	vm->failure.error = 0;
+}
+
+void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region)
+{
+	struct gh_sys *sys = vm->b.sys;
+	size_t length = (size_t)region->length;
+
+	/* A caller's mapping is the caller's. */
+	if (mapping->address == NULL)
+		return;
+	/* A stray access is a fault of this process then, not of the host; and nobody dumps what cannot be read. */
+	if (sys->mprotect(sys, region->host, length, PROT_NONE) < 0 ||
+	    sys->madvise(sys, region->host, length, MADV_DONTDUMP) < 0)
+		gh_vm_log(vm, "%s: lent memory could not be made inaccessible.", STEP);
+}

@@ -364,6 +364,26 @@ START_TEST(test_gunyah_wide_register)
 }
 END_TEST
 
+/* What a kernel would take and never match, or match twice, is refused before it is asked. */
+START_TEST(test_refused_for_kernels)
+{
+	struct gh_sim *sim = new_sim(_i % 2 == 0 ? GUNYAH : GENIEZONE, "");
+	struct gh_vm *real = open_sim(sim);
+	struct gh_ioevent *ioevent;
+
+	if (_i / 2 == 1)
+		(void)start_standard(real);
+	ck_assert_int_eq(add(real, BELL, 1, DATAMATCH, 0x100, &ioevent), -EINVAL);
+	ck_assert_int_eq(add(real, BELL, 4, DATAMATCH, UINT64_C(1) << 32, &ioevent), -EINVAL);
+	ck_assert_int_eq(add(real, UINT64_MAX - 3, 4, 0, 0, &ioevent), -ERANGE);
+	(void)must_add(real, BELL, 4, DATAMATCH, 7);
+	ck_assert_int_eq(add(real, BELL, 4, DATAMATCH, 7, &ioevent), -EEXIST);
+	ck_assert_int_eq(add(real, BELL, 0, 0, 0, &ioevent), -EEXIST);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ioevent");
@@ -379,6 +399,7 @@ int main(void)
 	tcase_add_test(fakes, test_match_width);
 	tcase_add_test(fakes, test_match_value);
 	tcase_add_loop_test(fakes, test_removal_before_start, 0, 6);
+	tcase_add_loop_test(sims, test_refused_for_kernels, 0, 4);
 	tcase_add_test(sims, test_gunyah_wide_register);
 	tcase_add_loop_test(sims, test_exact_on_gunyah, 0, 6);
 	tcase_add_loop_test(sims, test_exact_on_geniezone, 0, 6);

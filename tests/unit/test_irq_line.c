@@ -3,9 +3,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <sys/eventfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Says which interrupt it got, for ever. */
 static const char echo_script[] = "wfi; ack; echo 0x3f8 4; loop";
@@ -168,32 +165,6 @@ START_TEST(test_gunyah_doorbell_by_builder)
 	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 9 + 32);
 	gh_vm_close(real);
 	end_sim(sim);
-}
-END_TEST
-
-static int child(struct gh_irq *irq)
-{
-	if (gh_irq_set(irq, 1) != -EPERM || gh_irq_pulse(irq) != -EPERM)
-		return 1;
-	gh_irq_remove(irq);
-	return 0;
-}
-
-START_TEST(test_fork)
-{
-	struct gh_irq *irq = must_add(vm, 3, 0);
-	int status = 0;
-	pid_t pid;
-
-	(void)start_simply(vm);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0)
-		_exit(child(irq));
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	ck_assert_int_eq(gh_irq_set(irq, 1), 0);
-	check_line(3, 1, 1);
 }
 END_TEST
 
@@ -417,7 +388,6 @@ int main(void)
 	tcase_add_checked_fixture(fakes, setup, teardown);
 	tcase_add_test(fakes, test_null);
 	tcase_add_loop_test(fakes, test_refused, 0, 2);
-	tcase_add_test(fakes, test_fork);
 	tcase_add_loop_test(fakes, test_level, 0, 2);
 	tcase_add_test(fakes, test_edge);
 	tcase_add_loop_test(fakes, test_edge_before_start, 0, 2);

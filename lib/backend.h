@@ -135,8 +135,8 @@ struct gh_bvcpu {
 	 */
 	volatile uint8_t *immediate_exit;
 	/*
-	 * Eight bytes, where the value of the load that the last exit reported goes, little-endian and zero-extended; it reaches
-	 * the guest with the next vcpu_run. Set by vcpu_create.
+	 * Eight bytes, where the value of the load that the last exit reported goes, little-endian; as many of them as the load
+	 * is wide reach the guest with the next vcpu_run. Set by vcpu_create.
 	 */
 	uint8_t *answer;
 	void *run; /* run page or buffer */

@@ -3,8 +3,9 @@
  * From an exit to the device and back: what each access of a guest pays. No lock, no memory, and nothing written that another
  * vCPU writes. bus.h has the protocol.
  */
+#include "bus_last.h"
 #include "exit.h"
-#include "kick.h"
+#include "points.h"
 
 #include <errno.h>
 
@@ -43,7 +44,7 @@ static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_
 
 /* During a look-up. */
 static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio,
-		    bool fenced, struct found *found)
+		    struct found *found)
 {
 	const struct gh_bus_entry *entry = NULL;
 
@@ -61,7 +62,7 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
 	/* The next access may come here directly, if nobody else sees it and it passes no full barrier. */
-	if (fenced || table->tracer != NULL || table->n_doorbells != 0)
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL || table->n_doorbells != 0)
 		return;
 	slot->generation = table->generation;
 	slot->last = entry->range;
@@ -70,12 +71,13 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 
 static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio, struct found *ret_found)
 {
-	bool fenced = gh_bus_is_fenced(&vm->bus);
-	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot, fenced);
+	const struct gh_bus_table *table = gh_bus_begin(&vm->bus, slot);
 
+	GH_POINT(BUS_BEGUN);
 	*ret_found = (struct found){ .range = NULL };
 	if (table != NULL)
-		look_in(table, slot, mmio, fenced, ret_found);
+		look_in(table, slot, mmio, ret_found);
+	GH_POINT(BUS_FOUND);
 	/* The guests are in the slot before it ends: whoever removes them sees these, or has to wait for that. */
 	gh_bus_end(slot);
 }
@@ -100,20 +102,15 @@ RARE static int explain_deferral(struct gh_vcpu *vcpu, const struct gh_bus_range
 		"The handler of \"%s\" deferred a load that had to be split or widened for it.", range->name);
 }
 
-static inline bool is_aligned(const struct gh_exit_mmio *mmio)
-{
-	return (mmio->gpa & (mmio->width - 1)) == 0;
-}
-
 static bool is_forbidden(const struct gh_bus_range *range, const struct gh_exit_mmio *mmio)
 {
-	return (range->guest_widths & mmio->width) == 0 || (!range->unaligned && !is_aligned(mmio));
+	return (range->guest_widths & mmio->width) == 0 || (!range->unaligned && !gh_bus_is_aligned(mmio));
 }
 
 /* Does the handler get it as the guest made it? */
 static bool is_implemented(const struct gh_bus_range *range, const struct gh_exit_mmio *mmio)
 {
-	return range->handler_widths == 0 || ((range->handler_widths & mmio->width) != 0 && is_aligned(mmio));
+	return range->handler_widths == 0 || ((range->handler_widths & mmio->width) != 0 && gh_bus_is_aligned(mmio));
 }
 
 /* Anything but GH_BUS_DONE: the verdict that counts, or an error that has been explained. */
@@ -144,7 +141,7 @@ RARE static int serve_odd(const struct gh_bus_range *range, struct gh_bus_cell *
 		gh_bus_count(&cell->forbidden);
 		return GH_BUS_UNMATCHED;
 	}
-	gh_bus_count(mmio->is_store != 0 ? &cell->stores : &cell->loads);
+	gh_bus_count(&cell->accesses[mmio->is_store]);
 	if (is_implemented(range, mmio)) {
 		verdict = range->access(range->guest.data, access);
 		*ret_value = access->value;
@@ -154,31 +151,16 @@ RARE static int serve_odd(const struct gh_bus_range *range, struct gh_bus_cell *
 	return verdict == GH_BUS_DONE ? GH_BUS_DONE : judge(access->vcpu, range, cell, mmio, verdict);
 }
 
-static inline void make_access(struct gh_bus_access *access, struct gh_vcpu *vcpu, const struct gh_bus_range *range,
-			       const struct gh_exit_mmio *mmio)
-{
-	static const uint64_t masks[] = { [1] = 0xff, [2] = 0xffff, [4] = UINT32_MAX, [8] = UINT64_MAX };
-
-	access->vcpu = vcpu;
-	access->range = (struct gh_bus_range *)(uintptr_t)range; /* the caller's own */
-	access->gpa = mmio->gpa;
-	access->offset = mmio->gpa - range->gpa;
-	access->value = mmio->value;
-	access->mask = masks[mmio->width];
-	access->width = mmio->width;
-	access->is_store = mmio->is_store;
-}
-
 /* With the guests in the slot. */
 static int serve(struct gh_vcpu *vcpu, const struct found *found, const struct gh_exit_mmio *mmio, uint64_t *ret_value)
 {
 	struct gh_bus_access access;
 	int verdict;
 
-	make_access(&access, vcpu, found->range, mmio);
-	if (found->range->room[mmio->width] == 0 || !is_aligned(mmio))
+	gh_bus_make_access(&access, vcpu, found->range, mmio);
+	if (found->range->room[mmio->width] == 0 || !gh_bus_is_aligned(mmio))
 		return serve_odd(found->range, found->cell, mmio, &access, ret_value);
-	gh_bus_count(mmio->is_store != 0 ? &found->cell->stores : &found->cell->loads);
+	gh_bus_count(&found->cell->accesses[mmio->is_store]);
 	verdict = found->range->access(found->range->guest.data, &access);
 	*ret_value = access.value;
 	return verdict == GH_BUS_DONE ? GH_BUS_DONE : judge(vcpu, found->range, found->cell, mmio, verdict);
@@ -211,7 +193,7 @@ static int refuse(struct gh_vcpu *vcpu)
 static void look_up_policy(struct gh_vcpu *vcpu, uint32_t *ret_policy, uint64_t *ret_value)
 {
 	struct gh_bus *bus = &vcpu->vm->bus;
-	const struct gh_bus_table *table = gh_bus_begin(bus, &vcpu->bus, gh_bus_is_fenced(bus));
+	const struct gh_bus_table *table = gh_bus_begin(bus, &vcpu->bus);
 
 	*ret_policy = table != NULL ? table->policy : GH_BUS_UNMATCHED_PASS;
 	*ret_value = table != NULL ? table->value : 0;
@@ -279,23 +261,15 @@ RARE static void show(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, con
 	found->tracer->trace(found->tracer->guest.data, &event);
 }
 
-RARE static void leave_with_care(struct gh_vm *vm)
+RARE void gh_bus_leave_with_care(struct gh_vm *vm)
 {
 	gh_bus_light_barrier(gh_bus_is_fenced(&vm->bus));
 	if (atomic_load_explicit(&vm->bus.care, memory_order_acquire) >= GH_BUS_LEAVING)
 		gh_bus_reap(vm);
 }
 
-static inline void leave(struct gh_vm *vm, struct gh_bus_slot *slot)
-{
-	atomic_store_explicit(&slot->range, NULL, memory_order_release);
-	gh_bus_light_barrier(false);
-	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
-		leave_with_care(vm);
-}
-
 /* Everything but a plain access to the range of the last one. */
-__attribute__((noinline)) static int dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
+__attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 {
 	struct gh_bus_slot *slot = &vcpu->bus;
 	struct found found;
@@ -320,51 +294,33 @@ __attribute__((noinline)) static int dispatch_elsewhere(struct gh_vcpu *vcpu, co
 		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
 	}
 	if (found.range != NULL || found.tracer != NULL)
-		leave(vcpu->vm, slot);
+		gh_bus_let_go(vcpu->vm, slot);
 	return ret;
 }
 
-/* The rest of a plain access that is not a store which was done. */
-__attribute__((noinline)) static int conclude(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, int verdict,
+__attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, int verdict,
 					      uint64_t value)
 {
-	struct gh_bus_slot *slot = &vcpu->bus;
+	const struct gh_bus_slot *slot = &vcpu->bus;
 
 	if (verdict != GH_BUS_DONE)
 		verdict = judge(vcpu, slot->last, slot->cell, mmio, verdict);
 	return verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
 }
 
-/* The range of the last access, in the slot, if the bus has not changed since. Otherwise it may not even be looked at. */
-static inline const struct gh_bus_range *recall(const struct gh_vm *vm, struct gh_bus_slot *slot)
-{
-	const struct gh_bus_range *last = slot->last;
-
-	atomic_store_explicit(&slot->range, (const struct gh_bus_guest *)(const void *)last, memory_order_relaxed);
-	gh_bus_light_barrier(false);
-	return atomic_load_explicit(vm->bus.generation, memory_order_acquire) == slot->generation ? last : NULL;
-}
-
-/* What a driver does all the time: a plain access that goes where the last one went. */
 static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 {
-	struct gh_bus_slot *slot = &vcpu->bus;
-	const struct gh_bus_range *range = recall(vcpu->vm, slot);
-	struct gh_bus_access access;
-	int ret;
+	uint64_t value;
+	int verdict;
 
-	if (range == NULL || mmio->gpa - range->gpa >= range->room[mmio->width] || !is_aligned(mmio)) {
-		leave(vcpu->vm, slot);
-		return dispatch_elsewhere(vcpu, mmio);
+	if (!gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
+		gh_bus_let_go(vcpu->vm, &vcpu->bus);
+		return gh_bus_dispatch_elsewhere(vcpu, mmio);
 	}
-	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
-	make_access(&access, vcpu, range, mmio);
-	gh_bus_count(mmio->is_store != 0 ? &slot->cell->stores : &slot->cell->loads);
-	ret = range->access(range->guest.data, &access);
-	if (ret != GH_BUS_DONE || mmio->is_store == 0)
-		ret = conclude(vcpu, mmio, ret, access.value);
-	leave(vcpu->vm, slot);
-	return ret;
+	if (verdict != GH_BUS_DONE || mmio->is_store == 0)
+		verdict = gh_bus_conclude(vcpu, mmio, verdict, value);
+	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	return verdict;
 }
 
 int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
@@ -373,7 +329,7 @@ int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 		return -EINVAL;
 	if (exit->kind != GH_EXIT_MMIO)
 		return GH_BUS_UNMATCHED;
-	if (exit->mmio.width > GH_BUS_64)
+	if (exit->mmio.width > GH_BUS_64 || exit->mmio.is_store > 1)
 		return -EINVAL;
 	/* With a range in the slot, a handler is below a dispatch on this vCPU. */
 	if (atomic_load_explicit(&vcpu->bus.range, memory_order_relaxed) != NULL)

@@ -44,6 +44,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GH_BUS_NO_GENERATION UINT64_MAX
+
 /* A line of the processors' caches, or two: some fetch pairs. */
 #define GH_BUS_LINE 128
 
@@ -64,8 +66,7 @@ struct gh_bus_guest {
 
 /* What one vCPU counts of one range. Written by whoever dispatches on that vCPU, with plain stores. */
 struct gh_bus_cell {
-	atomic_uint_least64_t loads;
-	atomic_uint_least64_t stores;
+	atomic_uint_least64_t accesses[2]; /* by is_store */
 	atomic_uint_least64_t deferred;
 	atomic_uint_least64_t failed;
 	atomic_uint_least64_t forbidden;
@@ -148,7 +149,7 @@ struct gh_bus_slot {
 	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs */
 	_Atomic(const struct gh_bus_guest *) tracer; /* whose function runs, or will */
 	/* What is remembered; only the dispatching thread's. */
-	uint64_t generation;             /* of the table that it is from */
+	uint64_t generation;             /* of the table that it is from, or GH_BUS_NO_GENERATION: nothing is remembered */
 	const struct gh_bus_range *last; /* may be gone already */
 	struct gh_bus_cell *cell;        /* of that range */
 	struct gh_bus_cell *chunks[GH_BUS_CHUNKS];
@@ -182,7 +183,7 @@ struct gh_bus {
 	pthread_cond_t left; /* somebody's guest is gone */
 	struct gh_bus_slot *slots;
 	struct gh_bus_table *spare;
-	struct gh_bus_guest *limbo; /* those that are leaving */
+	struct gh_bus_guest *limbo; /* those that are leaving; when the VM is being closed, those that have left */
 	uint32_t n_chunks;          /* that each slot has */
 	uint32_t n_cells;           /* in them */
 	uint32_t n_indices;         /* given out so far */
@@ -207,12 +208,15 @@ static inline void gh_bus_light_barrier(bool fenced)
 }
 
 /* Brackets a look-up. NULL: nothing has ever been added. */
-static inline const struct gh_bus_table *gh_bus_begin(struct gh_bus *bus, struct gh_bus_slot *slot, bool fenced)
+static inline const struct gh_bus_table *gh_bus_begin(struct gh_bus *bus, struct gh_bus_slot *slot)
 {
 	unsigned int look_ups = atomic_load_explicit(&slot->look_ups, memory_order_relaxed);
 
 	atomic_store_explicit(&slot->look_ups, look_ups + 1, memory_order_relaxed);
-	gh_bus_light_barrier(fenced);
+	/* Whether to pass a full one is looked at behind the store: who is held up in between has stored. */
+	gh_bus_light_barrier(false);
+	if (gh_bus_is_fenced(bus))
+		gh_bus_light_barrier(true);
 	return atomic_load_explicit(&bus->table, memory_order_acquire);
 }
 
@@ -257,7 +261,7 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change);
 void gh_bus_retire_begin(struct gh_bus *bus, struct gh_bus_guest *guest);
 bool gh_bus_retire_end(struct gh_vm *vm, struct gh_bus_guest *guest);
 /* Calls what it wants called. */
-void gh_bus_guest_free(struct gh_bus_guest *guest);
+void gh_bus_guest_free(struct gh_bus *bus, struct gh_bus_guest *guest);
 /* Removed guests that nobody is in any more. Without the lock. */
 void gh_bus_reap(struct gh_vm *vm);
 

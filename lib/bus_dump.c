@@ -35,8 +35,8 @@ static void add_up_range(const struct gh_bus *bus, const struct gh_bus_range *ra
 	for (const struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next) {
 		const struct gh_bus_cell *cell = &slot->chunks[range->chunk][range->cell];
 
-		sum->loads += get(&cell->loads);
-		sum->stores += get(&cell->stores);
+		sum->loads += get(&cell->accesses[0]);
+		sum->stores += get(&cell->accesses[1]);
 		sum->deferred += get(&cell->deferred);
 		sum->failed += get(&cell->failed);
 		sum->forbidden += get(&cell->forbidden);

@@ -207,8 +207,9 @@ static int add(struct gh_vm *vm, struct gh_bus_range *range, struct gh_failure *
 	if (now != NULL && at < now->n_entries && now->entries[at].gpa <= range->last)
 		return fail_overlap(failure, range, now->entries[at].range);
 	ret = cells_find(&vm->bus, range);
-	if (ret == 0)
-		ret = gh_bus_change_begin(vm, 1, 0, &change);
+	if (ret < 0)
+		return fail_change(failure, ret, STEP_ADD);
+	ret = gh_bus_change_begin(vm, 1, 0, &change);
 	if (ret < 0)
 		return fail_change(failure, ret, STEP_ADD);
 	cells_take(&vm->bus);
@@ -282,7 +283,7 @@ void gh_bus_remove(struct gh_bus_range *range)
 	mine = withdraw(vm, range);
 	(void)pthread_mutex_unlock(&vm->bus.lock);
 	if (mine)
-		gh_bus_guest_free(&range->guest);
+		gh_bus_guest_free(&vm->bus, &range->guest);
 }
 
 /* --- policy and tracer ------------------------------------------------------------------------------------------------ */
@@ -374,6 +375,6 @@ int gh_bus_set_trace(struct gh_vm *vm, const struct gh_bus_trace_options *caller
 		return report(vm, &failure, fail_change(&failure, ret, STEP_SET));
 	}
 	if (old != NULL)
-		gh_bus_guest_free(&old->guest);
+		gh_bus_guest_free(&vm->bus, &old->guest);
 	return 0;
 }

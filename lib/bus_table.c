@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Changing the table while vCPUs read it, and the end of what has been removed while it was running. bus.h has the protocol. */
 #include "kick.h"
+#include "points.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -47,10 +48,11 @@ static void heavy_barrier(struct gh_vm *vm)
 	if (gh_bus_is_fenced(&vm->bus) || sys->membarrier(sys, PRIVATE_EXPEDITED) == 0)
 		return;
 	/*
-	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers, and what the others have
-	 * stored leaves their processors' buffers by itself, within far less than this.
+	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers and go by nothing that they
+	 * remember; what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
 	(void)atomic_fetch_or(&vm->bus.care, GH_BUS_FENCED);
+	(void)atomic_fetch_add(vm->bus.generation, 1);
 	nap(sys, DRAIN_NS);
 }
 
@@ -147,8 +149,11 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 	change->next->generation++;
 	atomic_store_explicit(&bus->table, change->next, memory_order_release);
 	atomic_store_explicit(bus->generation, change->next->generation, memory_order_release);
+	GH_POINT(BUS_PUBLISHED);
 	heavy_barrier(vm);
+	GH_POINT(BUS_ORDERED);
 	await_look_ups(vm);
+	GH_POINT(BUS_ALONE);
 	if (change->other == NULL) {
 		bus->spare = old;
 		return;
@@ -186,8 +191,8 @@ static void release_cells(struct gh_bus *bus, const struct gh_bus_range *range)
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next) {
 		struct gh_bus_cell *cell = &slot->chunks[range->chunk][range->cell];
 
-		atomic_store_explicit(&cell->loads, 0, memory_order_relaxed);
-		atomic_store_explicit(&cell->stores, 0, memory_order_relaxed);
+		atomic_store_explicit(&cell->accesses[0], 0, memory_order_relaxed);
+		atomic_store_explicit(&cell->accesses[1], 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->deferred, 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->failed, 0, memory_order_relaxed);
 		atomic_store_explicit(&cell->forbidden, 0, memory_order_relaxed);
@@ -227,21 +232,27 @@ bool gh_bus_retire_end(struct gh_vm *vm, struct gh_bus_guest *guest)
 	return true;
 }
 
-void gh_bus_guest_free(struct gh_bus_guest *guest)
+void gh_bus_guest_free(struct gh_bus *bus, struct gh_bus_guest *guest)
 {
 	if (guest->removed != NULL)
 		guest->removed(guest->data);
+	if (bus->closing) {
+		/* Others' callbacks may remove it once more, and cannot know better. */
+		guest->next = bus->limbo;
+		bus->limbo = guest;
+		return;
+	}
 	free(guest); /* the first member of what it is */
 }
 
 /* Takes a list. */
-static void free_guests(struct gh_bus_guest *list)
+static void free_guests(struct gh_bus *bus, struct gh_bus_guest *list)
 {
 	while (list != NULL) {
 		struct gh_bus_guest *guest = list;
 
 		list = guest->next;
-		gh_bus_guest_free(guest);
+		gh_bus_guest_free(bus, guest);
 	}
 }
 
@@ -270,7 +281,7 @@ void gh_bus_reap(struct gh_vm *vm)
 		gone = guest;
 	}
 	(void)pthread_mutex_unlock(&bus->lock);
-	free_guests(gone);
+	free_guests(bus, gone);
 }
 
 /* --- with the VM and its vCPUs ---------------------------------------------------------------------------------------- */
@@ -300,18 +311,24 @@ void gh_bus_clear(struct gh_vm *vm)
 	bus->closing = true;
 	/* Only in a forked child: the parent's threads are in these. */
 	bus->limbo = NULL;
-	free_guests(limbo);
+	free_guests(bus, limbo);
 	while (table != NULL && table->n_entries > 0) {
 		struct gh_bus_guest *guest = &table->entries[--table->n_entries].range->guest;
 
 		guest->leaving = true;
-		gh_bus_guest_free(guest);
+		gh_bus_guest_free(bus, guest);
 	}
 	if (table != NULL && table->tracer != NULL) {
 		struct gh_bus_guest *tracer = &table->tracer->guest;
 
 		table->tracer = NULL;
-		gh_bus_guest_free(tracer);
+		gh_bus_guest_free(bus, tracer);
+	}
+	while (bus->limbo != NULL) {
+		struct gh_bus_guest *guest = bus->limbo;
+
+		bus->limbo = guest->next;
+		free(guest);
 	}
 }
 
@@ -334,6 +351,7 @@ int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot)
 	uint32_t chunk = 0;
 
 	slot->vm = vm;
+	slot->generation = GH_BUS_NO_GENERATION;
 	(void)pthread_mutex_lock(&bus->lock);
 	while (chunk < bus->n_chunks) {
 		slot->chunks[chunk] = gh_bus_cells_new(chunk);

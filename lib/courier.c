@@ -129,19 +129,14 @@ static bool observe(struct gh_sys *sys, int tid, struct gh_watch *watch)
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
-static bool is_waiting(struct gh_vcpu *vcpu)
-{
-	return gh_kick_pending(vcpu) && atomic_load(&vcpu->where) == GH_FRAGILE;
-}
-
 /* The vCPU cannot begin another entry before the signal is out: it waits for senders as long as a kick is pending. */
-static void send(struct gh_vcpu *vcpu, unsigned int entry)
+static void send(struct gh_vcpu *vcpu, uint64_t where)
 {
 	(void)atomic_fetch_add(&vcpu->senders, 1);
 	GH_POINT(COURIER_COUNTED);
-	if (is_waiting(vcpu) && atomic_load(&vcpu->entries) == entry) {
+	if (gh_kick_pending(vcpu) && atomic_load(&vcpu->where) == where) {
 		GH_POINT(COURIER_CHECKED);
-		gh_kick_send(vcpu);
+		gh_kick_send(vcpu, where);
 	}
 	(void)atomic_fetch_sub(&vcpu->senders, 1);
 }
@@ -150,24 +145,24 @@ static void send(struct gh_vcpu *vcpu, unsigned int entry)
 static bool attend(struct gh_vcpu *vcpu, struct gh_watch *watch)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
-	unsigned int entry = atomic_load(&vcpu->entries);
+	uint64_t where = atomic_load(&vcpu->where);
 
-	if (!is_waiting(vcpu)) {
+	if (!gh_kick_pending(vcpu) || gh_where_place(where) != GH_FRAGILE) {
 		*watch = (struct gh_watch){ 0 };
 		return false;
 	}
-	if (watch->entry != entry)
-		*watch = (struct gh_watch){ .entry = entry };
+	if (watch->where != where)
+		*watch = (struct gh_watch){ .where = where };
 	if (watch->sent) {
 		/* It came before the system call, on a processor that cannot take the call back: look and send again. */
 		slice(sys);
 		if (++watch->since_sent >= REPEAT)
-			*watch = (struct gh_watch){ .entry = entry };
+			*watch = (struct gh_watch){ .where = where };
 		return true;
 	}
-	if (observe(sys, atomic_load(&vcpu->tid), watch)) {
+	if (observe(sys, gh_where_thread(where), watch)) {
 		GH_POINT(COURIER_SAW);
-		send(vcpu, entry);
+		send(vcpu, where);
 		watch->sent = true;
 	}
 	return true;

@@ -128,7 +128,7 @@ static int write_gic(struct gh_fdt_build *build, struct gh_fdt_writer *writer)
 		int length;
 		const fdt32_t *parent = fdt_getprop(writer->tree, 0, "interrupt-parent", &length);
 
-		if (length != (int)sizeof(*parent) || fdt32_ld(parent) != phandle)
+		if (parent == NULL || length != (int)sizeof(*parent) || fdt32_ld(parent) != phandle)
 			return REFUSE(build, -EINVAL, "Name the arm,gic-v3 node there, or nothing.",
 				      "The root of the caller's tree has another interrupt-parent.");
 		return 0;

@@ -204,8 +204,13 @@ static int build_blob(struct gh_fdt_build *build, void **ret_blob)
 
 	for (;;) {
 		void *blob = malloc(room);
-		int ret = blob != NULL ? gh_fdt_build(build, blob, room) : gh_fail_memory(build->vm->failure, STEP);
+		int ret;
 
+		if (blob == NULL) {
+			(void)gh_fail_memory(build->vm->failure, STEP);
+			return -ENOMEM;
+		}
+		ret = gh_fdt_build(build, blob, room);
 		if (ret == 0) {
 			*ret_blob = blob;
 			return 0;
@@ -263,7 +268,7 @@ static int finish(struct gh_fdt *fdt, uint64_t gpa, uint64_t room)
 	if (ret == 0)
 		ret = write_blob(&build, blob);
 	free((void *)(uintptr_t)build.plan.lines);
-	if (ret < 0) {
+	if (ret != 0) {
 		free(blob);
 		return ret;
 	}

@@ -31,10 +31,10 @@ int gh_image_fail_stream(const struct gh_image *image, int error)
 	case 0:
 		return 0;
 	case -EBADMSG:
-		return gh_image_fail(image, error, "Get the file again; gzip -t or zstd -t tell whether it is whole.",
+		return GH_IMAGE_FAIL(image, error, "Get the file again; gzip -t or zstd -t tell whether it is whole.",
 				     "the packed bytes are damaged, or end too early.");
 	case -EIO:
-		return gh_image_fail(image, error, "Load it again; look for errors of the disk in the kernel's log.",
+		return GH_IMAGE_FAIL(image, error, "Load it again; look for errors of the disk in the kernel's log.",
 				     "it ended too early: it has become shorter, or its disk cannot be read.");
 	case -ENOMEM:
 		return gh_fail_memory(image->failure, image->step);
@@ -94,9 +94,9 @@ static int inspect(struct gh_image *image, uint32_t format)
 
 	image->info.file_size = image->source.size;
 	if (image->source.size == 0)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.", "it is empty.");
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.", "it is empty.");
 	if (image->source.size > GH_IMAGE_LARGEST)
-		return gh_image_fail(image, -EFBIG, "Check that it is the right file.", "it has %llu GiB.",
+		return GH_IMAGE_FAIL(image, -EFBIG, "Check that it is the right file.", "it has %llu GiB.",
 				     (unsigned long long)(image->source.size >> 30));
 	if (format == GH_IMAGE_RAW) {
 		take_raw(image);
@@ -104,7 +104,7 @@ static int inspect(struct gh_image *image, uint32_t format)
 	}
 	ret = recognise(image);
 	if (ret == 0 && format != GH_IMAGE_AUTO && format != image->info.format)
-		return gh_image_fail(image, -ENOEXEC, "Open it with GH_IMAGE_AUTO to take it as it is.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Open it with GH_IMAGE_AUTO to take it as it is.",
 				     "it is %s, which was not asked for.",
 				     image->info.format == GH_IMAGE_ELF64 ? "an ELF file" : "an arm64 Image");
 	return ret;

@@ -80,7 +80,7 @@ struct gh_image {
 /* image.c: a failure with the name of the file before its cause, and the same as an expression whose value is the error. */
 void gh_image_describe(const struct gh_image *image, int error, const char *remedy, const char *cause, ...)
 	__attribute__((format(printf, 4, 5)));
-#define gh_image_fail(image, error, ...) (gh_image_describe((image), (error), __VA_ARGS__), (error))
+#define GH_IMAGE_FAIL(image, error, ...) (gh_image_describe((image), (error), __VA_ARGS__), (error))
 /* What reading and unpacking say, in words. */
 int gh_image_fail_stream(const struct gh_image *image, int error);
 

@@ -28,7 +28,7 @@ struct outline {
 
 static int refuse(const struct gh_image *image, const char *cause)
 {
-	return gh_image_fail(image, -ENOEXEC, "Take an ELF64 file for arm64, whole and linked.", "%s", cause);
+	return GH_IMAGE_FAIL(image, -ENOEXEC, "Take an ELF64 file for arm64, whole and linked.", "%s", cause);
 }
 
 bool gh_elf_is(const uint8_t *head, size_t length)
@@ -74,7 +74,7 @@ static int check_program(const struct gh_image *image, const struct program *pro
 	if (segment->file_size > segment->size)
 		return refuse(image, "a segment has more bytes in the file than in memory.");
 	if (segment->size > GH_IMAGE_LARGEST)
-		return gh_image_fail(image, -EFBIG, "Get the file again.", "a segment asks for 0x%llx bytes of memory.",
+		return GH_IMAGE_FAIL(image, -EFBIG, "Get the file again.", "a segment asks for 0x%llx bytes of memory.",
 				     (unsigned long long)segment->size);
 	if (segment->size > UINT64_MAX - segment->address)
 		return refuse(image, "a segment's address wraps around.");
@@ -196,7 +196,7 @@ int gh_elf_inspect(struct gh_image *image, const uint8_t *head, size_t length)
 	if (!outline.has_entry || outline.entry % 4 != 0)
 		return refuse(image, "the entry point is in none of the segments, or not a multiple of 4.");
 	if (outline.highest - outline.lowest > GH_IMAGE_LARGEST)
-		return gh_image_fail(image, -EFBIG, "Get the file again.", "its segments are 0x%llx bytes apart.",
+		return GH_IMAGE_FAIL(image, -EFBIG, "Get the file again.", "its segments are 0x%llx bytes apart.",
 				     (unsigned long long)(outline.highest - outline.lowest));
 	image->info.format = GH_IMAGE_ELF64;
 	image->info.memory_size = outline.highest - outline.lowest;

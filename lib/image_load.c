@@ -23,7 +23,7 @@ static int check_memory(const struct loader *loader, uint64_t gpa, uint64_t leng
 		uint64_t left = 0;
 
 		if (gh_vm_host(loader->vm, gpa + done, &left) == NULL)
-			return gh_image_fail(
+			return GH_IMAGE_FAIL(
 				loader->image, -EFAULT, "Map memory for all of it, and load it before gh_vm_start().",
 				"it needs 0x%llx bytes at 0x%llx: at 0x%llx, there is no memory, or it has been lent.",
 				(unsigned long long)length, (unsigned long long)gpa, (unsigned long long)(gpa + done));
@@ -37,11 +37,11 @@ static int check_place(const struct gh_image *image, uint64_t gpa)
 	const struct gh_image_info *info = &image->info;
 
 	if ((info->flags & GH_IMAGE_RELOCATABLE) == 0 && gpa != info->address)
-		return gh_image_fail(image, -EINVAL, "Load it to gh_image_info::address.",
+		return GH_IMAGE_FAIL(image, -EINVAL, "Load it to gh_image_info::address.",
 				     "this ELF file is linked for 0x%llx, and cannot be at 0x%llx.",
 				     (unsigned long long)info->address, (unsigned long long)gpa);
 	if ((gpa & (info->alignment - 1)) != info->text_offset)
-		return gh_image_fail(image, -EINVAL, "Let gh_image_place() find a place.",
+		return GH_IMAGE_FAIL(image, -EINVAL, "Let gh_image_place() find a place.",
 				     "it must be 0x%llx beyond a multiple of 0x%llx, and 0x%llx is not.",
 				     (unsigned long long)info->text_offset, (unsigned long long)info->alignment,
 				     (unsigned long long)gpa);
@@ -60,7 +60,7 @@ static int report(const struct loader *loader, bool is_end)
 	ret = image->progress(image->progress_data, is_end ? total : done, total);
 	if (ret >= 0)
 		return 0;
-	return gh_image_fail(image, ret, "Load it again.", "the progress function ended it.");
+	return GH_IMAGE_FAIL(image, ret, "Load it again.", "the progress function ended it.");
 }
 
 /* From the stream to guest memory that is there; fewer than `length` bytes only if the stream ends. */
@@ -124,12 +124,12 @@ static int load_whole(struct loader *loader, uint64_t gpa)
 	if (ret < 0)
 		return ret;
 	if (done < image->least)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "its header speaks of %llu bytes, but %llu came out: truncated.",
 				     (unsigned long long)image->least, (unsigned long long)done);
 	ret = gh_image_fail_stream(image, gh_stream_read(&loader->stream, &more, sizeof(more), &got));
 	if (ret == 0 && got > 0)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "more comes out than the 0x%llx bytes that its header says.",
 				     (unsigned long long)image->info.memory_size);
 	return ret;
@@ -147,7 +147,7 @@ static int load_segment(struct loader *loader, const struct gh_segment *segment,
 	if (ret < 0)
 		return ret;
 	if (done < segment->file_size)
-		return gh_image_fail(loader->image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(loader->image, -ENOEXEC, "Get the file again.",
 				     "the packed ELF file ends within a segment: truncated.");
 	return clear(loader, gpa + done, segment->size - done);
 }

@@ -34,7 +34,7 @@ static int open_zboot(struct gh_image *image, const uint8_t *head)
 
 	clean_name(type, head + ZBOOT_TYPE_AT, sizeof(type));
 	if (offset < ZBOOT_HEAD || (uint64_t)offset + size > image->source.size)
-		return gh_image_fail(image, -ENOEXEC, "Get the file again.",
+		return GH_IMAGE_FAIL(image, -ENOEXEC, "Get the file again.",
 				     "its packed kernel is at byte %u and has %u bytes, but the file has %llu: truncated.",
 				     offset, size, (unsigned long long)image->source.size);
 	if (strncmp(type, "gzip", 4) == 0)
@@ -42,7 +42,7 @@ static int open_zboot(struct gh_image *image, const uint8_t *head)
 	else if (strncmp(type, "zstd", 4) == 0)
 		image->info.packing = GH_IMAGE_ZSTD;
 	else
-		return gh_image_fail(image, -EOPNOTSUPP,
+		return GH_IMAGE_FAIL(image, -EOPNOTSUPP,
 				     "Use the kernel's Image, or build it with gzip (CONFIG_KERNEL_GZIP).",
 				     "an EFI zboot kernel that is packed with \"%s\".", type);
 	image->info.flags |= GH_IMAGE_ZBOOT;
@@ -70,7 +70,7 @@ int gh_image_unwrap(struct gh_image *image, const uint8_t *head, size_t length)
 	else if (begins_with(head, length, "\x28\xb5\x2f\xfd", 4))
 		image->info.packing = GH_IMAGE_ZSTD;
 	if (ret == 0 && gh_unpacker_find(image->info.packing, &unpacker) < 0)
-		return gh_image_fail(image, -EOPNOTSUPP, "Unpack it with zstd -d, or build libgh where libzstd is.",
+		return GH_IMAGE_FAIL(image, -EOPNOTSUPP, "Unpack it with zstd -d, or build libgh where libzstd is.",
 				     "it is packed with zstd, and this libgh was built without.");
 	return ret;
 }
@@ -111,8 +111,8 @@ int gh_image_refuse_unknown(struct gh_image *image, const uint8_t *head, size_t 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (length > known[i].offset &&
 		    begins_with(head + known[i].offset, length - known[i].offset, known[i].magic, known[i].size))
-			return gh_image_fail(image, known[i].error, known[i].remedy, "it is %s.", known[i].what);
-	return gh_image_fail(image, -ENOEXEC, "Open it with GH_IMAGE_RAW if it is to be loaded as it is.",
+			return GH_IMAGE_FAIL(image, known[i].error, known[i].remedy, "it is %s.", known[i].what);
+	return GH_IMAGE_FAIL(image, -ENOEXEC, "Open it with GH_IMAGE_RAW if it is to be loaded as it is.",
 			     "it is neither an arm64 Image nor an ELF file%s.",
 			     image->info.packing != GH_IMAGE_PLAIN ? " when it is unpacked" : "");
 }

@@ -62,7 +62,8 @@ struct gh_resampler;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
-	_Alignas(GH_BUS_LINE) uint64_t owner; /* gh_kick_self::token of the thread that is prepared to run it; 0: none */
+	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
+	_Alignas(GH_BUS_LINE) _Atomic uint64_t owner;
 	_Atomic enum gh_pending pending;
 };
 
@@ -106,7 +107,18 @@ struct gh_vm {
  * ends what it does. FRAGILE: the same with a load's answer on its way, for the courier. BUSY: between kernel entries, where
  * it looks at its kicks before the next one. WAITING: asleep on its eventfd.
  */
-enum { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY };
+enum gh_place { GH_OUT, GH_INSIDE, GH_FRAGILE, GH_WAITING, GH_BUSY, GH_PLACES = 8 };
+
+/* What a vCPU's `where` says: INSIDE and FRAGILE come with the thread, and with a number that its next entry does not have. */
+static inline enum gh_place gh_where_place(uint64_t where)
+{
+	return (enum gh_place)(where % GH_PLACES);
+}
+
+static inline int gh_where_thread(uint64_t where)
+{
+	return (int)(where >> 32);
+}
 
 /* Bits of the kicked word. */
 enum {
@@ -116,7 +128,7 @@ enum {
 
 /* What the courier has seen of one vCPU in one entry; only its thread touches it. */
 struct gh_watch {
-	unsigned int entry;
+	uint64_t where; /* says which entry */
 	unsigned int slices;
 	unsigned int sleeps;
 	unsigned int since_sent;
@@ -133,22 +145,21 @@ struct gh_vcpu {
 	struct gh_vm *vm;
 	struct gh_vcpu *next;
 	struct gh_vcpu_live *live;
-	uint32_t load_width; /* of a pending load */
 	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
-	atomic_uint entry; /* ordered by live->pending */
-	unsigned int entry_with_answer;
-	bool made; /* the kernel has it */
+	atomic_uint entry;                 /* ordered by live->pending */
+	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
+	bool made;                         /* the kernel has it */
+	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
 	 * entry (the VM is paused or over), so that the word alone says whether to enter.
 	 */
 	atomic_uint kicked;
-	atomic_uint where;
 	atomic_uint senders;
-	atomic_uint entries; /* fragile ones so far */
-	int wake_fd;         /* an eventfd that ends GH_WAITING */
+	_Atomic uint64_t where;
+	int wake_fd; /* an eventfd that ends GH_WAITING */
 	struct gh_watch watch;
-	atomic_int tid; /* of the thread that ran it last */
 	struct gh_failure failure;
 	struct gh_bus_slot bus;
 };
@@ -245,8 +256,8 @@ static inline void gh_kick_take_nudge(struct gh_vcpu *vcpu)
 /* Async-signal-safe; GH_KICK or GH_NUDGE. */
 void gh_kick(struct gh_vcpu *vcpu, unsigned int bit);
 /*
- * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller looks at what it waits
- * for in a loop; whoever changes that calls gh_kick_wake() afterwards.
+ * Sleeps outside of the kernel's RUN until there is a kick or a nudge, or gh_kick_wake(). The caller has claimed the vCPU,
+ * and looks at what it waits for in a loop; whoever changes that calls gh_kick_wake() afterwards.
  */
 void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu));
 void gh_kick_wake(struct gh_vcpu *vcpu);
@@ -254,8 +265,8 @@ void gh_kick_wake(struct gh_vcpu *vcpu);
 int gh_kick_prepare(struct gh_vcpu *vcpu);
 /* No signal of a kick is under way any more when it returns. */
 void gh_kick_settle(struct gh_vcpu *vcpu);
-/* Signals the vCPU's thread; the caller counts as a sender. */
-void gh_kick_send(struct gh_vcpu *vcpu);
+/* Signals the thread that `where` names; the caller counts as a sender. */
+void gh_kick_send(struct gh_vcpu *vcpu, uint64_t where);
 
 /* courier.c: nothing at all where an answer is not fragile */
 int gh_courier_start(struct gh_vm *vm);

@@ -3,7 +3,7 @@
  * Kicks: a latched word per vCPU, and a signal that only wakes its thread.
  *
  *     kicker                                  vCPU's thread
- *     senders += 1                            where = INSIDE (or FRAGILE)
+ *     senders += 1                            where = this thread, INSIDE (or FRAGILE)
  *     kicked |= bit; was it 0,                kicked?  ->  do not enter (lib/arch looks, as its last act)
  *       and is where INSIDE?  ->  tgkill      RUN
  *     senders -= 1                            where = BUSY
@@ -45,7 +45,7 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 	 * there is no code to take the call back. Then the kernel must notice. Not while an answer is out (H1): courier.c
 	 * asks again.
 	 */
-	if (atomic_load_explicit(&vcpu->where, memory_order_relaxed) == GH_INSIDE) {
+	if (gh_where_place(atomic_load_explicit(&vcpu->where, memory_order_relaxed)) == GH_INSIDE) {
 		*vcpu->b.immediate_exit = 1;
 		/* H3: the byte is sticky. Whoever sees the nudge clears it, also if the signal was not a kick's. */
 		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
@@ -78,7 +78,6 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	const struct gh_vm *vm = vcpu->vm;
 	struct gh_sys *sys = vm->b.sys;
 	sigset_t set;
-	int tid;
 	int ret;
 
 	/* A thread that blocks the signal could not be woken. */
@@ -87,24 +86,29 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	ret = sys->sigprocmask(sys, SIG_UNBLOCK, &set, NULL);
 	if (ret < 0)
 		return ret;
-	tid = sys->gettid(sys);
-	gh_kick_self.token = (uint64_t)(uint32_t)tid << 32 | (uint32_t)vm->kick_signal;
-	atomic_store(&vcpu->tid, tid);
-	vcpu->live->owner = gh_kick_self.token;
+	gh_kick_self.thread = (uint64_t)(uint32_t)sys->gettid(sys) << 32;
+	gh_kick_self.token = gh_kick_self.thread | (uint32_t)vm->kick_signal;
+	atomic_store(&vcpu->live->owner, gh_kick_self.token);
+	/* The bus knows the thread of what it remembers. */
+	vcpu->bus.generation = GH_BUS_NO_GENERATION;
 	return 0;
+}
+
+static void nap(struct gh_sys *sys)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
+
+	(void)sys->ppoll(sys, NULL, 0, &time);
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
 {
-	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
-	struct gh_sys *sys = vcpu->b.vm->sys;
-
 	/* A sender that was preempted on this processor never goes on if a real-time thread only yields to it. */
 	for (unsigned int i = 0; atomic_load(&vcpu->senders) != 0; i++)
 		if (i < YIELDS)
 			(void)sched_yield();
 		else
-			(void)sys->ppoll(sys, NULL, 0, &time);
+			nap(vcpu->b.vm->sys);
 }
 
 /*
@@ -141,13 +145,12 @@ void gh_kick_remind(struct gh_vcpu *vcpu)
 		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
 }
 
-void gh_kick_send(struct gh_vcpu *vcpu)
+void gh_kick_send(struct gh_vcpu *vcpu, uint64_t where)
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
-	int tid = atomic_load(&vcpu->tid);
 
 	GH_POINT(SEND_THREAD);
-	(void)sys->tgkill(sys, vcpu->vm->pid, tid, vcpu->vm->kick_signal);
+	(void)sys->tgkill(sys, vcpu->vm->pid, gh_where_thread(where), vcpu->vm->kick_signal);
 }
 
 void gh_kick_wake(struct gh_vcpu *vcpu)
@@ -159,13 +162,25 @@ void gh_kick_wake(struct gh_vcpu *vcpu)
 		(void)sys->write(sys, vcpu->wake_fd, &one, sizeof(one));
 }
 
+/* Whoever answers wakes the vCPU's thread, unless it is the owner: the one that waits is, or nobody. */
+static void disown(struct gh_vcpu *vcpu)
+{
+	if (gh_kick_is_owner(vcpu))
+		return;
+	atomic_store(&vcpu->live->owner, 0);
+	/* An answer that began before may still think so. */
+	while (atomic_load(&vcpu->live->pending) == GH_PENDING_BEING_ANSWERED)
+		nap(vcpu->b.vm->sys);
+}
+
 void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 {
 	struct gh_sys *sys = vcpu->b.vm->sys;
 	struct pollfd poll = { .fd = vcpu->wake_fd, .events = POLLIN };
-	unsigned int before = atomic_exchange(&vcpu->where, GH_WAITING);
 	uint64_t wakes;
 
+	atomic_store(&vcpu->where, GH_WAITING);
+	disown(vcpu);
 	GH_POINT(WAIT_PUBLISHED);
 	while (!gh_kick_pending(vcpu) && still(vcpu)) {
 		int ret;
@@ -178,7 +193,7 @@ void gh_kick_wait(struct gh_vcpu *vcpu, bool (*still)(struct gh_vcpu *vcpu))
 		if (ret < 0 || sys->read(sys, vcpu->wake_fd, &wakes, sizeof(wakes)) < 0)
 			break;
 	}
-	atomic_store(&vcpu->where, before);
+	atomic_store(&vcpu->where, GH_BUSY);
 }
 
 /* The second look writes, too: whoever takes the kick sees what its kickers did before. */
@@ -196,14 +211,14 @@ void gh_kick(struct gh_vcpu *vcpu, unsigned int bit)
 	(void)atomic_fetch_add(&vcpu->senders, 1);
 	GH_POINT(KICK_COUNTED);
 	if (atomic_fetch_or(&vcpu->kicked, bit) == 0) {
-		unsigned int where;
+		uint64_t where;
 
 		GH_POINT(KICK_LATCHED);
 		where = atomic_load(&vcpu->where);
 		GH_POINT(KICK_LOOKED);
-		switch (where) {
+		switch (gh_where_place(where)) {
 		case GH_INSIDE:
-			gh_kick_send(vcpu);
+			gh_kick_send(vcpu, where);
 			break;
 		case GH_FRAGILE:
 			GH_POINT(KICK_FRAGILE);

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ready-made loops, and what concerns all vCPUs of a VM at once. */
-#include "internal.h"
+#include "bus_last.h"
 #include "opts.h"
+#include "vcpu.h"
 
 #include <gh/loop.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define STEP "run the VM"
 #define NAP_NS 50000L
+/* Nobody has asked the bus yet. */
+#define UNDISPATCHED INT_MAX
 
 /* --- one vCPU ----------------------------------------------------------------------------------------------------- */
 
@@ -50,10 +54,11 @@ static int serve_by_default(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 }
 
 /* An access has a device, or else is the exit function's as everything else. */
-static int find_verdict(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit)
+static int find_verdict(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit,
+			int verdict)
 {
 	if (exit->kind == GH_EXIT_MMIO) {
-		int ret = gh_bus_dispatch(vcpu, exit);
+		int ret = verdict != UNDISPATCHED ? verdict : gh_bus_dispatch(vcpu, exit);
 
 		if (ret != GH_BUS_UNMATCHED)
 			return ret == GH_BUS_DEFER ? GH_LOOP_DEFER : ret;
@@ -62,10 +67,9 @@ static int find_verdict(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
 }
 
 /* 0: go on. */
-static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit)
+static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit, int verdict)
 {
-	int verdict = find_verdict(vcpu, options, exit);
-
+	verdict = find_verdict(vcpu, options, exit, verdict);
 	switch (verdict) {
 	case GH_LOOP_CONTINUE:
 		return 0;
@@ -79,26 +83,95 @@ static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, co
 	}
 }
 
+/* Nothing is left to do for an access. A load is answered here; it still waits, unless the handler has misbehaved. */
+static inline bool is_answered(struct gh_vcpu *vcpu, int verdict, uint64_t value)
+{
+	const struct gh_exit_mmio *mmio = &vcpu->b.exit.mmio;
+
+	if (verdict != GH_BUS_DONE)
+		return false;
+	if (mmio->is_store != 0)
+		return true;
+	if (gh_vcpu_pending(vcpu) != GH_PENDING_LOAD)
+		return false;
+	gh_vcpu_put_answer(vcpu, value);
+	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+	return true;
+}
+
+/*
+ * Enters until there is an exit that more has to be done for than one call of the device that was called last. 0: it is in
+ * vcpu->b.exit, and if it is an access, what has become of it in *ret_verdict, as gh_bus_dispatch() would say.
+ */
+static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
+{
+	const struct gh_exit_mmio *mmio = &vcpu->b.exit.mmio;
+
+	/* Before the place is published, which says whether an answer is on its way. */
+	if (gh_vcpu_pending(vcpu) > GH_PENDING_STORE)
+		return gh_vcpu_start_out(vcpu);
+	for (;;) {
+		uint64_t value;
+		int verdict;
+
+		gh_kick_return(vcpu);
+		if (!gh_kick_is_owner(vcpu))
+			return gh_vcpu_start_out(vcpu);
+		if (!gh_vcpu_enter(vcpu, &verdict))
+			return gh_vcpu_go_on(vcpu, verdict);
+		if (gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
+			if (is_answered(vcpu, verdict, value)) {
+				gh_bus_let_go(vcpu->vm, &vcpu->bus);
+				continue;
+			}
+			verdict = gh_bus_conclude(vcpu, mmio, verdict, value);
+			gh_bus_let_go(vcpu->vm, &vcpu->bus);
+		} else {
+			gh_bus_let_go(vcpu->vm, &vcpu->bus);
+			verdict = gh_bus_dispatch_elsewhere(vcpu, mmio);
+		}
+		if (verdict != GH_BUS_DONE) {
+			*ret_verdict = verdict;
+			return 0;
+		}
+	}
+}
+
+/* Of a claimed vCPU. */
 static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 {
-	const struct gh_exit *exit;
-	int ret;
+	const struct gh_exit *exit = &vcpu->b.exit;
 
 	for (;;) {
+		int verdict = UNDISPATCHED;
+		int ret;
+
 		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed) != GH_QUIT_NOT)
 			return -ECANCELED;
-		ret = gh_vcpu_run(vcpu, &exit);
+		ret = next_exit(vcpu, &verdict);
 		if (ret < 0)
 			return ret;
 		if (exit->kind == GH_EXIT_STOPPED)
 			return (int)exit->stop.cause;
-		ret = serve(vcpu, options, exit);
+		ret = serve(vcpu, options, exit, verdict);
 		/* An interruption leaves a deferred load where it is. */
 		if (ret == 0 && exit->kind == GH_EXIT_INTERRUPTED)
 			await_answer(vcpu);
 		if (ret < 0)
 			return ret;
 	}
+}
+
+static int claim_and_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
+{
+	uint64_t out = GH_OUT;
+	int ret;
+
+	if (!atomic_compare_exchange_strong(&vcpu->where, &out, GH_BUSY))
+		return -EPERM;
+	ret = loop(vcpu, options);
+	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
+	return ret;
 }
 
 static int read_options(const struct gh_loop_options *callers, struct gh_loop_options *own)
@@ -117,7 +190,7 @@ int gh_vcpu_loop(struct gh_vcpu *vcpu, const struct gh_loop_options *callers)
 
 	if (vcpu == NULL || read_options(callers, &options) < 0)
 		return -EINVAL;
-	return loop(vcpu, &options);
+	return claim_and_loop(vcpu, &options);
 }
 
 static void for_all(struct gh_vm *vm, void (*function)(struct gh_vcpu *vcpu))
@@ -171,7 +244,7 @@ static void *run_vcpu(void *argument)
 #endif
 	if (runner->options->thread_begins != NULL)
 		ret = runner->options->thread_begins(runner->options->data, runner->vcpu);
-	runner->result = ret < 0 ? ret : loop(runner->vcpu, runner->options);
+	runner->result = ret < 0 ? ret : claim_and_loop(runner->vcpu, runner->options);
 	/* A vCPU that cannot go on takes the others along; the VM's own end reaches them by itself. */
 	if (runner->result < 0)
 		quit_run(runner->vcpu->vm);
@@ -295,11 +368,8 @@ static bool is_in_guest(struct gh_vm *vm)
 	bool found = false;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next) {
-		unsigned int where = atomic_load(&vcpu->where);
-
-		found = where == GH_INSIDE || where == GH_FRAGILE;
-	}
+	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL && !found; vcpu = vcpu->next)
+		found = gh_kick_is_in_guest(vcpu);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return found;
 }

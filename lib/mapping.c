@@ -127,10 +127,10 @@ int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, 
 		(unsigned long long)limit.rlim_cur / 1024, (unsigned long long)limit.rlim_max / 1024);
 }
 
-static int lock(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping)
+static int lock(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping, unsigned int flags)
 {
 	struct gh_sys *sys = vm->b.sys;
-	int ret = sys->mlock(sys, region->host, (size_t)region->length, LOCK_ON_FAULT);
+	int ret = sys->mlock(sys, region->host, (size_t)region->length, flags);
 
 	if (ret < 0)
 		return ret;
@@ -153,7 +153,9 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 
 	if (vm->b.caps.locks_memory)
 		return 0;
-	ret = lock(vm, region, mapping);
+	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
+	if (ret == -ENOSYS) /* a kernel before 4.4, an emulator: all at once */
+		ret = lock(vm, region, mapping, 0);
 	return ret < 0 ? explain_lock(vm, ret, region->length) : 0;
 }
 
@@ -191,7 +193,7 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 
 	if (!vm->b.caps.memory_must_stay || mapping->locked != NULL)
 		return;
-	ret = lock(vm, region, mapping);
+	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == 0)
 		return;
 	(void)explain_lock(vm, ret, region->length);

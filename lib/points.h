@@ -54,7 +54,16 @@
 	X(GZVM_LEFT, "gzvm: back from the guest")                                                                          \
 	X(GZVM_HANDLED, "gzvm: exit handled")                                                                              \
 	X(GZVM_GIVEN, "gzvm: buffer copied out")                                                                           \
-	X(GZVM_ENDS, "gzvm: after the last look at signals")
+	X(GZVM_ENDS, "gzvm: after the last look at signals")                                                               \
+	X(BUS_BEGUN, "bus: look-up has the table")                                                                         \
+	X(BUS_FOUND, "bus: look-up has published what it found")                                                           \
+	X(BUS_RECALLED, "bus: remembered range published")                                                                 \
+	X(BUS_SERVES, "bus: about to call the handler")                                                                    \
+	X(BUS_LEAVES, "bus: back from the handler")                                                                        \
+	X(BUS_LEFT, "bus: has left the range")                                                                             \
+	X(BUS_PUBLISHED, "bus: new table published")                                                                       \
+	X(BUS_ORDERED, "bus: past the barrier")                                                                            \
+	X(BUS_ALONE, "bus: old table is nobody's")
 
 #ifdef GH_POINTS
 

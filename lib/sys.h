@@ -53,7 +53,7 @@ struct gh_sys {
 	int (*munmap)(struct gh_sys *sys, void *address, size_t length);
 	int (*mprotect)(struct gh_sys *sys, void *address, size_t length, int prot);
 	int (*madvise)(struct gh_sys *sys, void *address, size_t length, int advice);
-	/* mlock2() */
+	/* mlock2(), or mlock() if there are no flags. */
 	int (*mlock)(struct gh_sys *sys, void *address, size_t length, unsigned int flags);
 	int (*munlock)(struct gh_sys *sys, void *address, size_t length);
 

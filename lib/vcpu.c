@@ -7,8 +7,8 @@
  *
  * The core decides here what one kernel entry means: whether to enter at all, what is delivered, what the guest waits for.
  */
-#include "exit.h"
-#include "kick.h"
+#include "vcpu.h"
+
 #include "points.h"
 
 #include <errno.h>
@@ -91,7 +91,8 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	vcpu->vm = vm;
 	vcpu->live = &vm->wiped->vcpus[id];
 	atomic_init(&vcpu->entry, GH_INSIDE);
-	vcpu->entry_with_answer = vm->b.caps.answer_is_fragile ? GH_FRAGILE : GH_INSIDE;
+	vcpu->is_fragile = vm->b.caps.answer_is_fragile;
+	vcpu->run = vm->b.ops->vcpu_run;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
 	vcpu->b.id = id;
@@ -155,21 +156,11 @@ uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-static void set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
-{
-	atomic_store_explicit(&vcpu->live->pending, pending, memory_order_release);
-}
-
-static enum gh_pending get_pending(struct gh_vcpu *vcpu)
-{
-	return atomic_load_explicit(&vcpu->live->pending, memory_order_acquire);
-}
-
 static int deliver_end(struct gh_vcpu *vcpu)
 {
 	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->b.exit = vcpu->vm->end;
-	set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
 
@@ -179,21 +170,15 @@ static int deliver_interruption(struct gh_vcpu *vcpu)
 	return 0;
 }
 
-static void deliver_mmio(struct gh_vcpu *vcpu)
-{
-	vcpu->load_width = vcpu->b.exit.mmio.width;
-	set_pending(vcpu, (enum gh_pending)(GH_PENDING_LOAD - vcpu->b.exit.mmio.is_store));
-}
-
 /* What the exit in vcpu->b.exit asks of the VMM. */
 static int deliver(struct gh_vcpu *vcpu)
 {
 	switch (vcpu->b.exit.kind) {
 	case GH_EXIT_MMIO:
-		deliver_mmio(vcpu);
+		gh_vcpu_deliver_mmio(vcpu);
 		return 0;
 	case GH_EXIT_HYPERCALL:
-		set_pending(vcpu, GH_PENDING_HYPERCALL);
+		gh_vcpu_set_pending(vcpu, GH_PENDING_HYPERCALL);
 		return 0;
 	case GH_EXIT_STOPPED:
 		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->b.exit);
@@ -230,7 +215,7 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
 	if (ret != -ECANCELED) {
 		gh_kick_set_entry(vcpu, GH_INSIDE);
-		set_pending(vcpu, GH_PENDING_NOTHING);
+		gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	}
 	if (ret == 0)
 		return deliver(vcpu);
@@ -248,7 +233,6 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	case -ECANCELED:
 		if (gh_kick_take(vcpu))
 			return deliver_interruption(vcpu);
-		vcpu->failure.error = 0;
 		return 1; /* a nudge: look at the VM's state */
 	case -EINTR:
 		(void)gh_kick_take(vcpu);
@@ -256,6 +240,16 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	default:
 		return broken(vcpu, ret);
 	}
+}
+
+/*
+ * An answer that was not taken goes with another entry: what the courier has seen of the one before says nothing of it. While
+ * a load still waits, or is being answered by another thread, the entry is that thread's to set.
+ */
+static void renew_entry(struct gh_vcpu *vcpu)
+{
+	if (gh_vcpu_pending(vcpu) == GH_PENDING_NOTHING && gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
+		gh_kick_set_fragile(vcpu);
 }
 
 /* Enters until there is something to deliver. `ret` is what the last entry gave, -ECANCELED if there was none. */
@@ -270,6 +264,7 @@ static int run_until_exit(struct gh_vcpu *vcpu, int ret)
 			if (gh_vm_has_ended(vcpu->vm))
 				return deliver_end(vcpu);
 		}
+		renew_entry(vcpu);
 		gh_kick_return(vcpu);
 		ret = gh_kick_enter(vcpu);
 		gh_kick_pause(vcpu);
@@ -289,7 +284,7 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
 	if (gh_kick_take(vcpu))
 		return deliver_interruption(vcpu);
-	pending = get_pending(vcpu);
+	pending = gh_vcpu_pending(vcpu);
 	if (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED)
 		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
 			       "The guest's load waits for its answer.");
@@ -298,58 +293,53 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
 	if (pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
-	set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
-	vcpu->failure.error = 0;
 	return run_until_exit(vcpu, -ECANCELED);
 }
 
-/* The rest of a run that is not one entry with a load or a store. */
-static __attribute__((noinline, cold)) int run_on(struct gh_vcpu *vcpu, bool entered, int ret)
+static int finish(struct gh_vcpu *vcpu, int ret)
 {
-	if (gh_vm_is_forked(vcpu->vm)) {
-		atomic_store(&vcpu->where, GH_OUT);
-		return -EPERM;
-	}
-	gh_kick_pause(vcpu);
-	ret = entered ? run_until_exit(vcpu, ret) : run_with_care(vcpu);
 	gh_kick_remind(vcpu);
-	/* The next run clears the failure: what takes the straight way knows of none. */
-	if (ret < 0)
-		(void)atomic_fetch_or(&vcpu->kicked, GH_NUDGE);
-	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
+	renew_entry(vcpu);
 	return ret;
 }
 
-/*
- * The straight way, for an exit that is a load or a store on a thread that has run this vCPU before. Kicks, the VM's end, a
- * pause: the kicked word says so, and the entry looks at it. A fork, another thread, a vCPU that has not been started: the
- * owner is another one.
- */
+__attribute__((noinline, cold)) int gh_vcpu_start_out(struct gh_vcpu *vcpu)
+{
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
+	vcpu->failure.error = 0;
+	gh_kick_pause(vcpu);
+	return finish(vcpu, run_with_care(vcpu));
+}
+
+__attribute__((noinline, cold)) int gh_vcpu_go_on(struct gh_vcpu *vcpu, int result)
+{
+	gh_kick_pause(vcpu);
+	return finish(vcpu, run_until_exit(vcpu, result));
+}
+
 int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 {
-	bool straight;
+	bool ready;
 	int ret;
 
 	if (vcpu == NULL || ret_exit == NULL)
 		return -EINVAL;
 	GH_POINT(RUN_BEGUN);
-	straight = get_pending(vcpu) <= GH_PENDING_STORE;
+	/* Before the claim, which tells kickers whether an answer is on its way. */
+	ready = gh_vcpu_pending(vcpu) <= GH_PENDING_STORE;
 	if (!gh_kick_begin(vcpu))
 		return -EPERM;
-	if (!straight || vcpu->live->owner != gh_kick_self.token) {
-		ret = run_on(vcpu, false, 0);
-	} else {
-		ret = gh_kick_enter(vcpu);
-		if (ret == 0 && vcpu->b.exit.kind == GH_EXIT_MMIO) {
-			gh_kick_set_entry(vcpu, GH_INSIDE);
-			deliver_mmio(vcpu);
-			gh_kick_pause(vcpu);
-			atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
-		} else {
-			ret = run_on(vcpu, true, ret);
-		}
-	}
+	/* The owner afterwards: another thread may have run the vCPU before this one had begun. */
+	if (!ready || !gh_kick_is_owner(vcpu))
+		ret = gh_vcpu_start_out(vcpu);
+	else if (gh_vcpu_enter(vcpu, &ret))
+		ret = 0;
+	else
+		ret = gh_vcpu_go_on(vcpu, ret);
+	atomic_store_explicit(&vcpu->where, GH_OUT, memory_order_release);
 	if (ret == 0)
 		*ret_exit = &vcpu->b.exit;
 	return ret;
@@ -387,8 +377,9 @@ static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcp
 
 static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
 {
-	if (vcpu->live->owner == gh_kick_self.token)
-		set_pending(vcpu, now);
+	/* Sequentially consistent, after begin_answer(): the counterpart of gh_kick_wait(). */
+	if (atomic_load(&vcpu->live->owner) == gh_kick_self.token)
+		gh_vcpu_set_pending(vcpu, now);
 	else
 		end_answer_for_another(vcpu, now);
 }
@@ -408,13 +399,7 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 	if (gh_vm_has_ended(vcpu->vm) || !begin_answer(vcpu, GH_PENDING_LOAD))
 		return refuse_answer(vcpu);
 	GH_POINT(ANSWER_BEGUN);
-	value &= gh_value_mask(vcpu->load_width);
-	gh_value_put(vcpu->b.answer, value);
-	GH_POINT(ANSWER_WRITTEN);
-	/* A guest that loses the answer reads 0: an answer of 0 is not fragile (section 10.1 of the Gunyah document). */
-	if (value != 0)
-		gh_kick_set_entry(vcpu, vcpu->entry_with_answer);
-	GH_POINT(ANSWER_MARKED);
+	gh_vcpu_put_answer(vcpu, value);
 	end_answer(vcpu, GH_PENDING_NOTHING);
 	return 0;
 }
@@ -429,7 +414,8 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
-	if (get_pending(vcpu) == GH_PENDING_STORE)
+	/* A store cannot be failed any more when its vCPU runs on. */
+	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
 	if (!begin_answer(vcpu, was))
 		return wrong_answer(vcpu);

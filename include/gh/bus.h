@@ -49,8 +49,8 @@
  *
  * @par Threads
  * Handlers run on the thread that dispatches, several at once if several vCPUs access one range: a handler protects its own
- * device. No lock of the library is held over any callback, so a handler may call anything but gh_vm_close() and a dispatch on
- * its own vCPU: it may add and remove any range, its own one as well. Dispatching takes no lock and no memory.
+ * device. No lock of the library is held over any callback, so a handler may call anything but gh_vm_close() and a run of, or a
+ * dispatch on, its own vCPU: it may add and remove any range, its own one as well. Dispatching takes no lock and no memory.
  *
  * @par Removal
  * When gh_bus_remove() returns, no handler of the range is running, nor will one: what gh_bus_range_options::data points to can
@@ -281,7 +281,8 @@ GH_API int gh_bus_add(struct gh_vm *vm, const struct gh_bus_range_options *optio
  * New accesses no longer find the range. The call returns when no handler of it is running any more; but see *Removal* above for
  * what it does in a handler. A load that a handler has deferred is still to be answered.
  *
- * @param[in] range Range, or NULL. Not to be used afterwards; a handler may remove its own range twice.
+ * @param[in] range Range, or NULL. Not to be used afterwards, except that a handler may remove its own range
+ *                  twice, and callbacks in the course of gh_vm_close() any range.
  *
  * @mtany
  * Not at the same time as gh_vm_close() of its VM. Holding a lock that a handler of the range wants is a deadlock.

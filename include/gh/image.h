@@ -141,7 +141,7 @@ GH_BEGIN_DECLS
  *
  * Reads the header, and of a packed kernel the beginning, never the whole file. Recognised are the arm64 Image and ELF64 for
  * arm64, each plain, packed with gzip or zstd, and the Image in an EFI zboot wrapper. The header is checked; of an Image that
- * is also an EFI program, the table of sections, too, so that a truncated one is found out here.
+ * is also an EFI program, its tables, too, so that a truncated one is found out here.
  *
  * @param[in] options    What to open.
  * @param[out] ret_image Receives the image; left untouched on failure. Close it with gh_image_close().

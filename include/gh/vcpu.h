@@ -95,7 +95,8 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * exit (hazard H2 of the Gunyah UAPI document, section 3.4 of the GenieZone UAPI document). On Gunyah any signal but a kick
  * can destroy a load's answer that is on its way into the guest, which then reads 0 (hazard H1).
  * @par Kernel requests
- * GH_VCPU_RUN, GZVM_RUN or KVM_RUN; ppoll() between attempts.
+ * GH_VCPU_RUN, GZVM_RUN or KVM_RUN; rt_sigprocmask() and gettid() when another thread ran the vCPU before; after a kick
+ * gettid(), sched_yield() and ppoll(); ppoll() between attempts.
  * @par After fork()
  * -EPERM in the child. Do not fork while a VM runs (section 9 of the GenieZone UAPI document).
  * @since 0.1
@@ -130,11 +131,11 @@ GH_API int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value);
 /**
  * @brief Refuse the access that the last exit reported: the guest takes an abort.
  *
- * @param[in] vcpu vCPU whose last exit was a load that has not been answered, or a store.
+ * @param[in] vcpu vCPU whose last exit was a load that has not been answered, or a store, and that has not run since.
  *
  * @retval 0           Done.
  * @retval -EINVAL     @p vcpu is NULL.
- * @retval -EBUSY      The last exit was not an access, or has been answered.
+ * @retval -EBUSY      The last exit was not an access, or has been answered, or the vCPU runs on.
  * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_MMIO_ABORT); a load still waits for its answer.
  * @retval -ESHUTDOWN  The VM has stopped since.
  * @retval -EPERM      This is a forked child.

@@ -18,7 +18,10 @@
 #define GH_ARCH_ENTER 0
 #endif
 
-/* ioctl(fd, request, arg) if *cancel is 0: its result or -errno. -ECANCELED if it is not, or becomes so in the window. */
+/*
+ * ioctl(fd, request, arg) if *cancel is 0: its result or -errno. -ECANCELED if it is not, or becomes so in the window. The look
+ * is sequentially consistent: what the caller has stored before in that way is seen by whoever sets *cancel later.
+ */
 long gh_arch_enter(int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel);
 
 /* For a signal handler, with its third argument: takes a call that is in the window back. False: there is none. */

@@ -16,7 +16,11 @@ gh_arch_enter:
 	hint	#34 /* bti c */
 	mov	x8, #29
 gh_arch_window:
-	ldr	w9, [x3]
+	/*
+	 * With acquire: a plain load may pass the store before it that says where the vCPU is, and then neither the kicker nor
+	 * this thread sees the other.
+	 */
+	ldar	w9, [x3]
 	cbnz	w9, gh_arch_cancel
 	svc	#0
 gh_arch_entered:

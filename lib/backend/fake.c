@@ -281,8 +281,10 @@ static void deliver_answer(struct gh_bvcpu *vcpu)
 	struct fake_vcpu *own = vcpu->priv;
 	struct gh_fake *fake = vcpu->vm->fake;
 
-	if (own->load == NULL)
+	if (own->load == NULL) {
+		own->aborted = false; /* of a store */
 		return;
+	}
 	if (!own->aborted) {
 		own->load->value = gh_value_get(own->answer, (uint32_t)own->load->width);
 		(void)pthread_mutex_lock(&fake->lock);
@@ -341,7 +343,7 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu)
 		struct step *step;
 		int ret;
 
-		if (__atomic_load_n(vcpu->kicked, __ATOMIC_ACQUIRE) != 0)
+		if (__atomic_load_n(vcpu->kicked, __ATOMIC_SEQ_CST) != 0)
 			return -ECANCELED;
 		deliver_answer(vcpu);
 		step = take_step(vcpu->vm->fake, vcpu->id);
@@ -355,7 +357,7 @@ static int fake_vcpu_abort(struct gh_bvcpu *vcpu)
 {
 	struct fake_vcpu *own = vcpu->priv;
 
-	own->aborted = true;
+	own->aborted = own->load != NULL; /* of a store nothing is left to be known */
 	return 0;
 }
 

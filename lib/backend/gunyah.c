@@ -392,18 +392,6 @@ static void gunyah_vcpu_destroy(struct gh_bvcpu *vcpu)
 	remove_vcpu(vcpu);
 }
 
-static int enter(struct gh_bvcpu *vcpu)
-{
-	struct uapi_gunyah_run *page = vcpu->run;
-	struct gh_sys *sys = vcpu->vm->sys;
-
-	/* H2: whatever stands here afterwards is new, even after EINTR. */
-	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
-	page->u.mmio.resume_action = 0;
-	GH_POINT(PAGE_CLEARED);
-	return sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
-}
-
 static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
 {
 	const struct uapi_gunyah_run *page = vcpu->run;
@@ -432,7 +420,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
  * the Gunyah UAPI document), and hands on as an exit what should have rung; so it does while the doorbells of an address are
  * removed and added again. It never hands on what did ring.
  */
-static __attribute__((noinline)) bool rings(struct gh_bvcpu *vcpu)
+static bool rings(struct gh_bvcpu *vcpu)
 {
 	const struct gh_exit *exit = &vcpu->exit;
 
@@ -440,19 +428,42 @@ static __attribute__((noinline)) bool rings(struct gh_bvcpu *vcpu)
 	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
-static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
+static inline int run_once(struct gh_bvcpu *vcpu)
 {
-	const volatile uint32_t *reason = &((const struct uapi_gunyah_run *)vcpu->run)->exit_reason;
+	struct uapi_gunyah_run *page = vcpu->run;
+	struct gh_sys *sys = vcpu->vm->sys;
 	int ret;
 
-	do {
-		ret = enter(vcpu);
-		GH_POINT(PAGE_RETURNED);
-		if (ret != 0 || *reason != UAPI_GUNYAH_EXIT_MMIO)
-			ret = conclude(vcpu, ret);
-		else if (gh_gunyah_decode_mmio(vcpu->run, &vcpu->exit) < 0)
-			ret = page_is_broken(vcpu);
-	} while (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0 && rings(vcpu));
+	/* H2: whatever stands here afterwards is new, even after EINTR. */
+	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+	page->u.mmio.resume_action = 0;
+	GH_POINT(PAGE_CLEARED);
+	ret = sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
+	GH_POINT(PAGE_RETURNED);
+	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+		return conclude(vcpu, ret);
+	return gh_gunyah_decode_mmio(page, &vcpu->exit) < 0 ? page_is_broken(vcpu) : 0;
+}
+
+static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
+{
+	int ret = 0;
+
+	while (ret == 0 && rings(vcpu)) {
+		ret = run_once(vcpu);
+		/* The first entry has taken the answer: this is an interruption like any other. */
+		if (ret == -ECANCELED)
+			ret = -EINTR;
+	}
+	return ret;
+}
+
+static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
+{
+	int ret = run_once(vcpu);
+
+	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0)
+		ret = run_past_bells(vcpu);
 	return ret;
 }
 

@@ -180,6 +180,7 @@ int kvm_engine_run(void *data, const sigset_t *unblocked, struct sim_event *ret_
 void kvm_engine_answer(void *data, const uint8_t bytes[8], uint32_t width)
 {
 	struct kvm_vcpu *vcpu = data;
+
 	memset(vcpu->b.answer, 0, 8);
 	memcpy(vcpu->b.answer, bytes, width < 8 ? width : 8);
 }

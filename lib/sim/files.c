@@ -6,6 +6,7 @@
  * covers the tables and the reference counts; no driver code runs under it.
  */
 #include "machine.h"
+#include "pin.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -535,6 +536,17 @@ static int files_map_file(struct gh_sys *sys, void *address, size_t length, int 
 	return -ENODEV;
 }
 
+/* Memory that a guest has must stay: where it could not be mapped twice, the process's own mapping is the only one. */
+static int files_mprotect(struct gh_sys *sys, void *address, size_t length, int prot)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+
+	(void)sys;
+	if (prot == PROT_NONE && !sim_pin_is_lasting())
+		return 0;
+	return kernel->mprotect(kernel, address, length, prot);
+}
+
 void sim_files_fill(struct gh_sys *sys)
 {
 	sys->open = files_open;
@@ -549,4 +561,5 @@ void sim_files_fill(struct gh_sys *sys)
 	sys->mmap = files_mmap;
 	sys->map_file = files_map_file;
 	sys->munmap = files_munmap;
+	sys->mprotect = files_mprotect;
 }

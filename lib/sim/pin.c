@@ -153,3 +153,19 @@ int sim_pin(uintptr_t host, size_t size, bool write, struct sim_pin *ret_pin, ui
 	*ret_pin = pin;
 	return 0;
 }
+
+bool sim_pin_is_lasting(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *first = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *second;
+
+	if (first == MAP_FAILED)
+		return false;
+	second = mremap(first, 0, page, MREMAP_MAYMOVE);
+	(void)munmap(first, page);
+	if (second == MAP_FAILED)
+		return false;
+	(void)munmap(second, page);
+	return true;
+}

@@ -22,5 +22,7 @@ struct sim_pin {
  */
 int sim_pin(uintptr_t host, size_t size, bool write, struct sim_pin *ret_pin, uint64_t *ret_pages);
 void sim_unpin(struct sim_pin *pin);
+/* Can shared memory be mapped a second time? Emulators and valgrind cannot. */
+bool sim_pin_is_lasting(void);
 
 #endif

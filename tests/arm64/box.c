@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "box.h"
 
-#include "tree.h"
-
 #include <check.h>
 #include <pthread.h>
 #include <string.h>
@@ -14,40 +12,35 @@ extern const unsigned char test_guest_end[];
 const char *const box_devices[] = { "/dev/kvm", "sim:gunyah/android14-6.1", "sim:gzvm/v9" };
 const int box_device_count = sizeof(box_devices) / sizeof(box_devices[0]);
 
-static void fill_memory(struct box *box, unsigned int cpus, const struct op *program, size_t count)
+static void fill_memory(struct box *box, const struct op *program, size_t count)
 {
-	static const struct tree_bell bells[] = {
-		{ BOX_LINE_EDGE, BOX_LINE_EDGE, 1 },
-		{ BOX_LINE_LEVEL, BOX_LINE_LEVEL, 4 },
-	};
-	const struct tree tree = { .cpus = cpus, .bells = bells, .bell_count = 2 };
 	struct gh_memory memory = GH_MEMORY_INIT;
-	char blob[8192];
-	size_t size = tree_build(&tree, blob, sizeof(blob));
 
-	ck_assert_uint_gt(size, 0);
 	memory.gpa = BOX_BASE;
 	memory.length = BOX_SIZE;
 	ck_assert_int_eq(gh_vm_map(box->vm, &memory, NULL), 0);
 	box_put(box, BOX_BASE, test_guest_start, (size_t)(test_guest_end - test_guest_start));
 	box_put(box, BOX_PROGRAM, program, count * sizeof(*program));
-	box_put(box, BOX_TREE, blob, size);
-	ck_assert_int_eq(gh_vm_set_dtb(box->vm, BOX_TREE, 0x10000), 0);
 }
 
-void box_open(struct box *box, const char *device, unsigned int cpus, const struct op *program, size_t count)
+void box_open_empty(struct box *box, const char *device)
 {
 	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
 	struct gh_failure failure = GH_FAILURE_INIT;
 
-	_Static_assert(sizeof(struct op) == GUEST_OP_SIZE, "the guest's idea of an instruction");
 	memset(box, 0, sizeof(*box));
 	options.device = device;
 	options.failure = &failure;
 	options.gic_distributor = GUEST_GIC_DISTRIBUTOR;
 	options.gic_redistributors = GUEST_GIC_REDISTRIBUTORS;
 	ck_assert_msg(gh_vm_open(&options, &box->vm) == 0, "%s: %s: %s", device, failure.step, failure.cause);
-	fill_memory(box, cpus, program, count);
+}
+
+void box_open(struct box *box, const char *device, unsigned int cpus, const struct op *program, size_t count)
+{
+	_Static_assert(sizeof(struct op) == GUEST_OP_SIZE, "the guest's idea of an instruction");
+	box_open_empty(box, device);
+	fill_memory(box, program, count);
 	ck_assert_int_eq(gh_vm_set_entry(box->vm, BOX_BASE, BOX_TREE), 0);
 	for (unsigned int i = 0; i < cpus; i++)
 		ck_assert_int_eq(gh_vcpu_create(box->vm, i, &box->vcpus[i]), 0);
@@ -58,10 +51,33 @@ void box_put(struct box *box, uint64_t gpa, const void *bytes, size_t length)
 	ck_assert_int_eq(gh_vm_write(box->vm, gpa, bytes, length), 0);
 }
 
+/* With the doorbells of lines that come later. */
+static void write_tree(struct box *box)
+{
+	static const char *const compatible[] = { "libgh,test" };
+	static const struct gh_fdt_irq irqs[] = { { BOX_LINE_EDGE, 0 }, { BOX_LINE_LEVEL, GH_IRQ_LEVEL } };
+	struct gh_fdt_device device = GH_FDT_DEVICE_INIT;
+	struct gh_fdt *fdt = NULL;
+	int ret;
+
+	device.name = "test";
+	device.compatible = compatible;
+	device.n_compatible = 1;
+	device.irqs = irqs;
+	device.n_irqs = 2;
+	ck_assert_int_eq(gh_fdt_open(box->vm, NULL, &fdt), 0);
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	ret = gh_fdt_finish(fdt, BOX_TREE, 0);
+	ck_assert_msg(ret == 0, "tree: %d: %s", ret, gh_vm_failure(box->vm)->cause);
+	gh_fdt_close(fdt);
+}
+
 void box_start(struct box *box)
 {
-	int ret = gh_vm_start(box->vm);
+	int ret;
 
+	write_tree(box);
+	ret = gh_vm_start(box->vm);
 	ck_assert_msg(ret == 0, "start: %d: %s", ret, gh_vm_failure(box->vm)->cause);
 }
 

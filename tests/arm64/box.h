@@ -62,6 +62,8 @@ extern const int box_device_count;
 /* An open VM with memory, a tree for `cpus` vCPUs, and the boot vCPU's program; not started. */
 void box_open(struct box *box, const char *device, unsigned int cpus, const struct op *program, size_t count);
 #define BOX_OPEN(box, device, cpus, program) box_open(box, device, cpus, program, sizeof(program) / sizeof((program)[0]))
+/* Only an open VM. */
+void box_open_empty(struct box *box, const char *device);
 void box_put(struct box *box, uint64_t gpa, const void *bytes, size_t length);
 void box_start(struct box *box);
 void box_close(struct box *box);

@@ -2,11 +2,15 @@
 /* Real guests on every device: accesses, ends, kicks, a second vCPU, aborts. */
 #include "box.h"
 
+#include "image_files.h"
+#include "tree.h"
+
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define VALUE UINT64_C(0x8877665544332211)
@@ -375,6 +379,115 @@ START_TEST(variable_chooses_the_device)
 }
 END_TEST
 
+/* --- guests from files ------------------------------------------------------------------------------------------------- */
+
+extern const unsigned char test_guest_start[];
+extern const unsigned char test_guest_end[];
+
+#define FILE_CODE 4096u /* where the guest is in the file */
+#define FILE_LENGTH (FILE_CODE + GUEST_PROGRAM + 4096u)
+
+enum kernel { KERNEL_IMAGE, KERNEL_GZIP, KERNEL_ELF, KERNELS };
+
+/* Puts the guest and its program behind a header. */
+static struct bytes kernel_file(enum kernel kernel, const struct op *program, size_t size)
+{
+	const struct elf_program segment = {
+		.offset = FILE_CODE,
+		.virtual_address = 0x1000,
+		.address = BOX_BASE + 0x200000,
+		.file_size = FILE_LENGTH - FILE_CODE,
+		.size = FILE_LENGTH,
+	};
+	struct bytes file = elf_file(2, 0x1000, &segment, 1, FILE_LENGTH);
+	struct bytes packed;
+
+	memcpy(file.data + FILE_CODE, test_guest_start, (size_t)(test_guest_end - test_guest_start));
+	memcpy(file.data + FILE_CODE + GUEST_PROGRAM, program, size);
+	if (kernel == KERNEL_ELF)
+		return file;
+	memset(file.data, 0, FILE_CODE);
+	put32(file.data, 0x14000000 | FILE_CODE / 4); /* b */
+	put64(file.data + 8, 0x80000);
+	put64(file.data + 16, FILE_LENGTH);
+	memcpy(file.data + 56, "ARM\x64", 4);
+	if (kernel == KERNEL_IMAGE)
+		return file;
+	packed = pack_gzip(&file, 6);
+	bytes_free(&file);
+	return packed;
+}
+
+static struct gh_image *open_bytes(const struct bytes *bytes, uint32_t format)
+{
+	struct gh_image_options options = GH_IMAGE_OPTIONS_INIT;
+	struct gh_image *image = NULL;
+
+	options.data = bytes->data;
+	options.length = bytes->size;
+	options.format = format;
+	ck_assert_int_eq(gh_image_open(&options, &image), 0);
+	return image;
+}
+
+static void boot_plan(struct box *box, const struct gh_image_plan *plan)
+{
+	const struct tree tree = { .cpus = 1 };
+	struct gh_memory memory = GH_MEMORY_INIT;
+	char blob[8192];
+	size_t size = tree_build(&tree, blob, sizeof(blob));
+
+	memory.gpa = BOX_BASE;
+	memory.length = BOX_SIZE;
+	ck_assert_int_eq(gh_vm_map(box->vm, &memory, NULL), 0);
+	ck_assert_int_eq(gh_image_load_plan(box->vm, plan), 0);
+	box_put(box, plan->dtb_gpa, blob, size);
+	ck_assert_int_eq(gh_vm_set_dtb(box->vm, plan->dtb_gpa, plan->dtb_room), 0);
+	ck_assert_int_eq(gh_vm_set_entry(box->vm, plan->entry, plan->dtb_gpa), 0);
+	ck_assert_int_eq(gh_vcpu_create(box->vm, 0, &box->vcpus[0]), 0);
+	box_start(box);
+}
+
+/* A kernel that cannot begin where Gunyah does begins all the same, and finds its initrd where the plan says. */
+START_TEST(kernels_begin_from_files)
+{
+	struct gh_image_place_options options = GH_IMAGE_PLACE_OPTIONS_INIT;
+	struct gh_image_plan plan = GH_IMAGE_PLAN_INIT;
+	struct op program[] = { STORE(0x4000, VALUE, 8), { .op = OP_LOAD, .width = 8 }, STORE_ACC(0x6000), OFF };
+	struct bytes initrd = bytes_new(100000);
+	struct bytes kernel;
+	uint64_t first;
+	struct box box;
+
+	box_open_empty(&box, box_devices[_i / KERNELS]);
+	options.ram_gpa = BOX_BASE;
+	options.ram_size = BOX_SIZE;
+	options.initrd = open_bytes(&initrd, GH_IMAGE_RAW);
+	/* Once to know where the initrd will be, and once more with that in the guest's program. */
+	for (int pass = 0; pass < 2; pass++) {
+		program[1].a = plan.initrd_gpa;
+		kernel = kernel_file((enum kernel)(_i % KERNELS), program, sizeof(program));
+		options.kernel = open_bytes(&kernel, GH_IMAGE_AUTO);
+		ck_assert_int_eq(gh_image_place(box.vm, &options, &plan), 0);
+		if (pass == 0) {
+			gh_image_close(options.kernel);
+			bytes_free(&kernel);
+		}
+	}
+	ck_assert_uint_eq(plan.initrd_gpa, program[1].a);
+	boot_plan(&box, &plan);
+	gh_image_close(options.kernel);
+	gh_image_close(options.initrd);
+	memcpy(&first, initrd.data, sizeof(first));
+	box_expect_store(&box, 0, 0x4000, 8, VALUE);
+	box_expect_store(&box, 0, 0x6000, 8, first);
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+	bytes_free(&kernel);
+	bytes_free(&initrd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guest");
@@ -398,6 +511,7 @@ int main(void)
 	tcase_add_loop_test(tcase, memory_is_shared_both_ways, 0, box_device_count);
 	tcase_add_loop_test(tcase, two_vms_live_side_by_side, 0, box_device_count);
 	tcase_add_loop_test(tcase, variable_chooses_the_device, 0, box_device_count);
+	tcase_add_loop_test(tcase, kernels_begin_from_files, 0, box_device_count * KERNELS);
 	tcase_add_test(special, devices_are_below_1_gib_on_gunyah);
 	tcase_add_test(special, read_only_memory_makes_exits_of_stores);
 	suite_add_tcase(suite, tcase);

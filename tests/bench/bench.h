@@ -13,7 +13,8 @@ struct gh_sim;
 
 enum layout { GUNYAH, GENIEZONE, LAYOUTS };
 enum access { STORE, LOAD, ACCESSES };
-enum mode { BARE, LIBGH, MODES };
+/* LIBGH is gh_vcpu_run() and gh_mmio_complete(); LOOP is gh_vcpu_loop() with the bus and a handler on it. */
+enum mode { BARE, LIBGH, KICK_MODES, LOOP = KICK_MODES, MODES };
 
 extern const char *const layout_names[LAYOUTS];
 extern const char *const access_names[ACCESSES];
@@ -23,6 +24,9 @@ extern const char *const mode_names[MODES];
 #define ANSWER UINT64_C(0x1122334455667788)
 
 /* --- device.c: a device inside this process, whose RUN fills the run page with the next exit and returns ------------ */
+
+/* Where the guest loads and stores. */
+#define DEVICE_GPA UINT64_C(0x10000000)
 
 struct device {
 	struct gh_sys sys; /* first: the table that libgh gets */
@@ -53,8 +57,8 @@ uint64_t setup_allocations(void);
 struct exit_result {
 	double ns[MODES]; /* medians */
 	uint64_t exits;   /* that the next two were counted over */
-	uint64_t allocations;
-	uint64_t calls;
+	uint64_t allocations[MODES];
+	uint64_t calls[MODES];
 };
 
 /* Exactly `count` exits in one mode: for callgrind. */
@@ -65,8 +69,8 @@ bool exits_measure(enum layout layout, enum access access, unsigned int batches,
 /* --- latency.c: from a kick to the exit ----------------------------------------------------------------------------- */
 
 struct latency_result {
-	uint64_t median[MODES];
-	uint64_t p99[MODES];
+	uint64_t median[KICK_MODES];
+	uint64_t p99[KICK_MODES];
 };
 
 bool latency_measure(const char *device, const char *script, unsigned int rounds, struct latency_result *ret_result);

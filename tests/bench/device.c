@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GPA UINT64_C(0x10000000)
-
 /* Of this thread: that of libgh's own threads is none of an exit's business. */
 static _Thread_local uint64_t calls;
 
@@ -51,7 +49,7 @@ static int run_gunyah(struct device *device)
 
 	advance(device, page->u.mmio.data);
 	page->exit_reason = UAPI_GUNYAH_EXIT_MMIO;
-	page->u.mmio.gpa = GPA;
+	page->u.mmio.gpa = DEVICE_GPA;
 	page->u.mmio.width = 8;
 	page->u.mmio.is_write = device->access == STORE;
 	return 0;
@@ -63,7 +61,7 @@ static int run_geniezone(struct device *device, uintptr_t arg)
 
 	advance(device, run->u.mmio.data);
 	run->exit_reason = UAPI_GZVM_EXIT_MMIO;
-	run->u.mmio.gpa = GPA;
+	run->u.mmio.gpa = DEVICE_GPA;
 	run->u.mmio.width = 8;
 	run->u.mmio.is_write = device->access == STORE;
 	return 0;

@@ -112,7 +112,7 @@ static int compare(const void *a, const void *b)
 
 static bool measure(struct stage *stage, struct latency_result *ret_result)
 {
-	unsigned int each = stage->rounds / MODES;
+	unsigned int each = stage->rounds / KICK_MODES;
 	uint64_t *times = malloc(stage->rounds * sizeof(*times));
 	pthread_t thread;
 
@@ -121,9 +121,9 @@ static bool measure(struct stage *stage, struct latency_result *ret_result)
 		return false;
 	}
 	for (unsigned int round = 0; round < stage->rounds; round++)
-		times[mode_of(round) * each + round / MODES] = kick_once(stage, thread, round);
+		times[mode_of(round) * each + round / KICK_MODES] = kick_once(stage, thread, round);
 	(void)pthread_join(thread, NULL);
-	for (unsigned int mode = 0; mode < MODES; mode++) {
+	for (unsigned int mode = 0; mode < KICK_MODES; mode++) {
 		qsort(times + mode * each, each, sizeof(*times), compare);
 		ret_result->median[mode] = times[mode * each + each / 2];
 		ret_result->p99[mode] = times[mode * each + each * 99 / 100];
@@ -136,7 +136,8 @@ bool latency_measure(const char *device, const char *script, unsigned int rounds
 {
 	const struct sigaction action = { .sa_handler = ignore };
 	struct gh_sim_options options = GH_SIM_OPTIONS_INIT;
-	struct stage stage = { .rounds = rounds / MODES * MODES, .bare_signal = SIGRTMIN + GH_KICK_SIGNAL_DEFAULT + 1 };
+	struct stage stage = { .rounds = rounds / KICK_MODES * KICK_MODES,
+			       .bare_signal = SIGRTMIN + GH_KICK_SIGNAL_DEFAULT + 1 };
 	struct gh_sim *sim = NULL;
 	bool ok;
 

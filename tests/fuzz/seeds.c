@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Writes the fuzzers' first inputs into a directory: a sound devicetree and some spoilt ones, scripts, device strings, kernels. */
+/*
+ * Writes the fuzzers' first inputs into a directory: a sound devicetree and some spoilt ones, scripts, device strings,
+ * kernels, programs for the bus.
+ */
 #include "image_files.h"
 #include "tree.h"
 
@@ -95,11 +98,28 @@ static int write_images(const char *directory)
 	return ret | write_image(directory, elf_file(3, 0, programs, 2, 9000));
 }
 
+/* Programs for the bus: any bytes are one. */
+static int write_programs(const char *directory)
+{
+	unsigned char program[512];
+	uint64_t state = 1;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		for (size_t at = 0; at < sizeof(program); at++) {
+			state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+			program[at] = (unsigned char)(state >> 56);
+		}
+		ret |= write_seed(directory, "bus", i, program, sizeof(program));
+	}
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
 		(void)fprintf(stderr, "usage: fuzz-seeds DIRECTORY\n");
 		return 2;
 	}
-	return write_trees(argv[1]) | write_texts(argv[1]) | write_images(argv[1]);
+	return write_trees(argv[1]) | write_texts(argv[1]) | write_images(argv[1]) | write_programs(argv[1]);
 }

@@ -328,7 +328,7 @@ inline enter(result)
 	in_run = true;
 #ifndef BROKEN_ORDER
 	if
-	:: answer_on_way -> where = FRAGILE; entries++
+	:: answer_on_way -> d_step { entries++; where = FRAGILE } /* one word */
 	:: else -> where = INSIDE
 	fi;
 #endif

@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-volatile sig_atomic_t raw_handled;
+#define MARK 0xffff0u /* of RAW_MARK, in the memory */
+
+atomic_int raw_handled;
 void (*raw_hook)(void);
 
 void raw_expect(const char *line, const char *result)
@@ -369,18 +371,35 @@ void raw_ignore_signal(void)
 	(void)signal(SIGUSR1, SIG_IGN);
 }
 
+void raw_await_mark(struct raw *raw)
+{
+	volatile uint32_t *mark = (volatile void *)(raw->ram + MARK);
+
+	for (int i = 0; i < RAW_PATIENCE_MS && *mark == 0; i++)
+		(void)usleep(1000);
+	ck_assert_msg(*mark != 0, "the guest does not come to its mark");
+	*mark = 0;
+}
+
 struct alarm {
 	pthread_t thread;
 	pthread_t target;
 	struct timespec delay;
+	atomic_bool over;
 };
 
 static void *alarm_thread(void *data)
 {
 	struct alarm *alarm = data;
 
-	(void)nanosleep(&alarm->delay, NULL);
-	(void)pthread_kill(alarm->target, SIGUSR1);
+	do {
+		int handled = atomic_load(&raw_handled);
+
+		(void)nanosleep(&alarm->delay, NULL);
+		(void)pthread_kill(alarm->target, SIGUSR1);
+		for (int i = 0; i < RAW_PATIENCE_MS && atomic_load(&raw_handled) == handled; i++)
+			(void)usleep(1000);
+	} while (!atomic_load(&alarm->over));
 	return NULL;
 }
 
@@ -399,6 +418,7 @@ void raw_alarm_join(void *data)
 {
 	struct alarm *alarm = data;
 
+	atomic_store(&alarm->over, true);
 	pthread_join(alarm->thread, NULL);
 	free(alarm);
 }

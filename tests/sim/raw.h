@@ -13,11 +13,14 @@
 
 #include <gh/sim.h>
 
+#include <stdatomic.h>
+
 #define RAW_PAGE 4096u
 #define RAW_RWX (UAPI_GUNYAH_MEM_READ | UAPI_GUNYAH_MEM_WRITE | UAPI_GUNYAH_MEM_EXEC)
 #define RAW_RAM_SIZE 0x200000ull
 #define RAW_DTB 0x100000ull /* of the tree in the memory */
 #define RAW_VCPUS 4
+#define RAW_PATIENCE_MS 60000 /* what comes is waited for this long */
 
 /* A machine, and one VM on it. */
 struct raw {
@@ -77,6 +80,9 @@ void raw_drop_vcpu(struct raw *raw, uint32_t id);
 /* Memory, tree and SET_DTB_CONFIG; then START, whose result it returns. */
 int raw_boot(struct raw *raw, const struct raw_boot *boot);
 void raw_configure(struct raw *raw, const struct raw_boot *boot);
+/* In a script: lets raw_await_mark() return, once for each time. The memory must be shared, and at TREE_BASE. */
+#define RAW_MARK "poke 0x800ffff0 4 1; "
+void raw_await_mark(struct raw *raw);
 /* raw_open() and a VM with one vCPU that runs. */
 void raw_run_script(struct raw *raw, const char *script);
 
@@ -95,11 +101,14 @@ const char *raw_number(uint64_t value);
 const char *raw_signal(struct raw *raw, int fd);
 
 /* A handler for SIGUSR1 that counts in raw_handled, and calls raw_hook if there is one. */
-extern volatile sig_atomic_t raw_handled;
+extern atomic_int raw_handled;
 extern void (*raw_hook)(void);
 void raw_handle_signal(int flags);
 void raw_ignore_signal(void);
-/* Sends SIGUSR1 to the calling thread after some milliseconds; the return value is for raw_alarm_join(). */
+/*
+ * Sends SIGUSR1 to the calling thread after some milliseconds, and again until it is joined: one that comes before RUN has
+ * begun is for nothing. One at a time: each has been handled before the next, and when raw_alarm_join() returns.
+ */
 void *raw_alarm(unsigned int milliseconds);
 void raw_alarm_join(void *alarm);
 

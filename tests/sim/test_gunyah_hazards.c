@@ -263,7 +263,7 @@ START_TEST(test_signal_ends_sleep)
 		alarm = raw_alarm(20);
 		raw_expect("sleep.signal: EINTR", raw_run(&raw, 0));
 		raw_alarm_join(alarm);
-		ck_assert_int_eq(raw_handled, i + 1);
+		ck_assert_int_gt(raw_handled, i);
 	}
 	raw_expect("sleep.START: ok", raw_result(raw_start(&raw)));
 }
@@ -319,7 +319,7 @@ static const char *next_exit(void)
  */
 START_TEST(test_h1_signal)
 {
-	const time_t end = time(NULL) + 20;
+	const time_t end = time(NULL) + 60;
 	pthread_t self = pthread_self();
 	unsigned int lost = 0;
 	pthread_t thread;
@@ -355,6 +355,7 @@ static void *set_and_wait(void *data)
 {
 	struct setter *setter = data;
 
+	raw_await_mark(&raw);
 	settle(20);
 	raw.page[0]->immediate_exit = 1;
 	settle(50);
@@ -369,7 +370,7 @@ START_TEST(test_immediate_exit_does_not_wake)
 	pthread_t thread;
 	const char *result;
 
-	raw_run_script(&raw, "wfi");
+	raw_run_script(&raw, RAW_MARK "wfi");
 	raw_handle_signal(0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, set_and_wait, &setter), 0);
 	result = raw_run(&raw, 0);

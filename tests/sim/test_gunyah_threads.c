@@ -2,13 +2,15 @@
 /* The simulated Gunyah device against the observed one: several vCPUs, interrupts, threads against each other. */
 #include "raw.h"
 
+#include "../../lib/sim/eventfds.h"
+
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define DEVICE "gunyah/android14-6.1,engine=script"
@@ -16,18 +18,44 @@
 static struct raw raw;
 static const struct tree_bell bells[] = { { 5, 32, 1 }, { 6, 33, 4 } };
 
+static struct sim_watch *last; /* the last one that the machine's watching thread comes to */
+static int last_fd = -1;
+static atomic_uint looks;
+
 static void teardown(void)
 {
+	sim_watch_remove(last);
+	last = NULL;
+	if (last_fd >= 0)
+		(void)close(last_fd);
+	last_fd = -1;
 	raw_ignore_signal();
 	raw_close(&raw);
 }
 
-/* Lets the machine's watching thread see what was written to eventfds. */
+static void look(void *data)
+{
+	(void)data;
+	(void)atomic_fetch_add(&looks, 1);
+}
+
+static void open_machine(const char *script)
+{
+	raw_open(&raw, DEVICE, script);
+	last_fd = eventfd(0, EFD_CLOEXEC);
+	ck_assert_int_ge(last_fd, 0);
+	ck_assert_int_eq(sim_watch_add(raw.sim, last_fd, look, NULL, &last), 0);
+}
+
+/* Until the machine's watching thread has seen what was written to eventfds. */
 static void settle(void)
 {
-	const struct timespec delay = { 0, 50000000 };
+	unsigned int before = atomic_load(&looks);
 
-	(void)nanosleep(&delay, NULL);
+	ck_assert_int_eq(eventfd_write(last_fd, 1), 0);
+	for (int i = 0; i < RAW_PATIENCE_MS && atomic_load(&looks) == before; i++)
+		(void)usleep(1000);
+	ck_assert_uint_ne(atomic_load(&looks), before);
 }
 
 static void boot(const char *script, unsigned int cpus, bool with_bells)
@@ -38,7 +66,7 @@ static void boot(const char *script, unsigned int cpus, bool with_bells)
 		boot.tree.bells = bells;
 		boot.tree.bell_count = 2;
 	}
-	raw_open(&raw, DEVICE, script);
+	open_machine(script);
 	for (uint32_t i = 0; i < cpus; i++)
 		raw_make_vcpu(&raw, i);
 	ck_assert_int_eq(raw_boot(&raw, &boot), 0);
@@ -85,15 +113,19 @@ START_TEST(test_cpu_on)
 	raw_handle_signal(0);
 	raw_expect("smp.first: idle", raw_run(&raw, 0));
 	run_begin(&runner, 1);
-	settle();
+	(void)usleep(20000);
 	raw_expect("smp.second RUN before CPU_ON: 1", raw_number((uint64_t)runner.ret));
-	(void)pthread_kill(runner.thread, SIGUSR1);
+	/* A signal that comes before RUN has begun is for nothing. */
+	for (int i = 0; i < RAW_PATIENCE_MS / 20 && runner.ret == 1; i++) {
+		(void)pthread_kill(runner.thread, SIGUSR1);
+		(void)usleep(20000);
+	}
 	raw_expect("smp.second RUN, signal: EINTR", run_end(&runner));
 	run_begin(&runner, 1);
 	raw_expect("smp.cpu_on again: store 0x6018 len 8 value 0xfffffffffffffffc", raw_run(&raw, 0));
 	raw_expect("smp.second store: store 0x7000 len 4 value 0x3", run_end(&runner));
 	run_begin(&runner, 1);
-	settle();
+	(void)usleep(20000);
 	raw_expect("smp.next: idle", raw_run(&raw, 0));
 	raw_expect("smp.off: STATUS 2 type 1 reason_size 4 reason 00000000 00000000", raw_run(&raw, 0));
 	raw_expect("smp.second again: STATUS 2 type 1 reason_size 4 reason 00000000 00000000", run_end(&runner));
@@ -109,7 +141,7 @@ START_TEST(test_end_of_a_vcpu_that_is_off)
 	boot("off", 2, false);
 	if (_i == 0) {
 		run_begin(&runner, 1);
-		settle();
+		(void)usleep(20000);
 	}
 	raw_expect("smp.off, second never on: STATUS 2 type 1 reason_size 4 reason 00000000 00000000", raw_run(&raw, 0));
 	raw_expect("smp.second never on gets: STATUS 2 type 1 reason_size 4 reason 00000000 00000000",
@@ -131,12 +163,13 @@ END_TEST
 
 START_TEST(test_remove_active)
 {
-	static const char *const scripts[] = { "wfi", "spin", "raw lost-off" };
+	static const char *const scripts[] = { RAW_MARK "wfi", RAW_MARK "spin", RAW_MARK "raw lost-off" };
 	struct runner runner;
 
 	boot(scripts[_i], 1, false);
 	run_begin(&runner, 0);
-	settle();
+	raw_await_mark(&raw);
+	(void)usleep(20000);
 	raw_expect("two.first still runs: 1", raw_number((uint64_t)runner.ret));
 	raw_expect("two.remove while RUN is active: ok", raw_result(raw_remove_vcpu(&raw, 0)));
 	raw_expect("two.first: EINTR", run_end(&runner));
@@ -243,7 +276,7 @@ START_TEST(test_dropped_signals)
 	struct raw_boot with_bells = { .tree = { .bells = bells, .bell_count = 2 } };
 	int fds[2];
 
-	raw_open(&raw, DEVICE, "ack; echo 0x6018 8; wfi; ack; echo 0x6018 8");
+	open_machine("ack; echo 0x6018 8; wfi; ack; echo 0x6018 8");
 	raw_make_vcpu(&raw, 0);
 	for (int i = 0; i < 2; i++)
 		fds[i] = raw_eventfd(&raw);

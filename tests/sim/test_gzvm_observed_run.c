@@ -427,8 +427,12 @@ static const struct line thread_lines[] = {
 	{ "hz.second-thread-run-padding.first-thread-again", "EINVAL MMIO write pa=0x1000 size=4 data=0x12 reg=0" },
 };
 
+#define MARK 0x80000000
+#define WFI "poke 0x80000000 4 1; wfi; "
+
 struct runner {
 	struct rig *rig;
+	volatile uint32_t *mark;
 	pthread_t thread;
 	char text[300];
 };
@@ -441,12 +445,16 @@ static void *run_thread(void *data)
 	return NULL;
 }
 
-/* Runs the guest of `rig` in a thread until it sleeps in a wfi; wake_guest() ends that. */
+/* Runs the guest of `rig` in a thread until it sleeps in a WFI; wake_guest() ends that. */
 static void run_aside(struct runner *runner, struct rig *rig)
 {
 	runner->rig = rig;
+	*runner->mark = 0;
 	ck_assert_int_eq(pthread_create(&runner->thread, NULL, run_thread, runner), 0);
-	usleep(50000);
+	for (int i = 0; i < 60000 && *runner->mark == 0; i++)
+		usleep(1000);
+	ck_assert_uint_eq(*runner->mark, 1);
+	usleep(20000);
 }
 
 static void wake_guest(struct runner *runner)
@@ -466,9 +474,9 @@ START_TEST(test_threads)
 	struct rig rig;
 	int ret;
 
-	rig_open(&rig, "wfi; ack; store 0x1000 4 0x11\n"
-		       "wfi; ack; store 0x1000 4 0x11\n"
-		       "wfi; ack; store 0x1000 4 0x12");
+	rig_open(&rig, WFI "ack; store 0x1000 4 0x11\n" WFI "ack; store 0x1000 4 0x11\n" WFI "ack; store 0x1000 4 0x12");
+	runner.mark = guest_memory(PAGE);
+	ck_assert_int_eq(set_mem(&rig, 0, MARK, PAGE, (void *)(uintptr_t)runner.mark), 0);
 	catch_signal(0, NULL);
 	run_aside(&runner, &rig);
 	rig.run.immediate_exit = 1;
@@ -494,6 +502,7 @@ START_TEST(test_threads)
 	saw(&seen, "hz.second-thread-run-padding", "%s", runner.text);
 	saw(&seen, "hz.second-thread-run-padding.first-thread-again", "%s", run_text(&rig));
 	rig_close(&rig);
+	guarded_free((void *)(uintptr_t)runner.mark, PAGE);
 	all_seen(&seen);
 }
 END_TEST

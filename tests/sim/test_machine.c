@@ -92,6 +92,7 @@ START_TEST(test_script_file)
 {
 	char path[] = "/tmp/ghsim-XXXXXX";
 	char device[64];
+	char blanks[4096];
 	int fd = mkstemp(path);
 
 	ck_assert_int_ge(fd, 0);
@@ -102,9 +103,10 @@ START_TEST(test_script_file)
 	ck_assert_int_eq(new_machine(device, NULL), -EINVAL);
 	/* Blanks up to the limit, and one more. */
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
-	for (long i = 0; i < 1 << 20; i += 4) {
-		ck_assert_int_eq((int)pwrite(fd, "   \n", 4, i), 4);
-	}
+	for (size_t i = 0; i < sizeof(blanks); i++)
+		blanks[i] = i % 4 == 3 ? '\n' : ' ';
+	for (size_t i = 0; i < 1 << 20; i += sizeof(blanks))
+		ck_assert_int_eq((int)pwrite(fd, blanks, sizeof(blanks), (off_t)i), (int)sizeof(blanks));
 	ck_assert_int_eq(new_machine(device, NULL), 0);
 	ck_assert_int_eq((int)pwrite(fd, "\n", 1, 1 << 20), 1);
 	ck_assert_int_eq(new_machine(device, NULL), -EINVAL);
@@ -140,6 +142,30 @@ START_TEST(test_paths)
 	ck_assert_int_eq(rig.sys->close(rig.sys, fd), -EBADF);
 	ck_assert_int_eq(rig.sys->open(rig.sys, "/dev/gzvm2", O_RDWR), -ENOENT);
 	ck_assert_uint_eq(gh_sim_open_files(rig.sim), 1);
+	rig_close(&rig);
+}
+END_TEST
+
+/* What a program sees of the device's descriptor is a device, whatever is below. */
+START_TEST(test_device_is_no_file)
+{
+	struct rig rig;
+	struct stat stat;
+	char byte;
+	int fd;
+
+	rig_device(&rig, "");
+	ck_assert_int_eq(rig.sys->fstat(rig.sys, rig.device, &stat), 0);
+	ck_assert(S_ISCHR(stat.st_mode));
+	ck_assert_int_eq((int)rig.sys->pread(rig.sys, rig.device, &byte, 1, 0), -EINVAL);
+	/* Others are the kernel's. */
+	fd = rig.sys->open(rig.sys, "/proc/self/exe", O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(rig.sys->fstat(rig.sys, fd, &stat), 0);
+	ck_assert(S_ISREG(stat.st_mode) && stat.st_size > 0);
+	ck_assert_int_eq((int)rig.sys->pread(rig.sys, fd, &byte, 1, 1), 1);
+	ck_assert_int_eq(byte, 'E');
+	ck_assert_int_eq(rig.sys->close(rig.sys, fd), 0);
 	rig_close(&rig);
 }
 END_TEST
@@ -377,7 +403,7 @@ static void ring(void *data)
 
 static unsigned int wait_rings(unsigned int wanted)
 {
-	for (int i = 0; i < 2000 && atomic_load(&rings) < wanted; i++)
+	for (int i = 0; i < 60000 && atomic_load(&rings) < wanted; i++)
 		usleep(1000);
 	return atomic_load(&rings);
 }
@@ -486,6 +512,7 @@ int main(void)
 	tcase_add_test(tcase, test_options);
 	tcase_add_test(tcase, test_script_file);
 	tcase_add_test(tcase, test_paths);
+	tcase_add_test(tcase, test_device_is_no_file);
 	tcase_add_test(tcase, test_dup);
 	tcase_add_test(tcase, test_left_open);
 	tcase_add_test(tcase, test_mappings);

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,6 +390,7 @@ END_TEST
 struct helper {
 	struct guest *guest;
 	void *cpu;
+	atomic_bool awake; /* the guest has taken its interrupt */
 	struct sim_event event;
 };
 
@@ -440,6 +442,8 @@ static void *interrupt_helper(void *data)
 
 	usleep(20000);
 	ck_assert_int_eq(engine->irq(helper->guest->vm, 3, true), 0);
+	for (int i = 0; i < 60000 && !atomic_load(&helper->awake); i++)
+		usleep(1000);
 	usleep(20000);
 	engine->wake(helper->cpu);
 	return NULL;
@@ -454,8 +458,10 @@ START_TEST(test_wake_from_threads)
 	begin(&guest, "wfi; ack; echo 0 4; wfi");
 	helper.guest = &guest;
 	helper.cpu = guest.cpu;
+	atomic_init(&helper.awake, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_helper, &helper), 0);
 	ck_assert_int_eq(run(&guest), SIM_EVENT_MMIO);
+	atomic_store(&helper.awake, true);
 	ck_assert_uint_eq(stored(&guest), 35);
 	ck_assert_int_eq(run(&guest), SIM_EVENT_INTERRUPTED);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);

@@ -80,14 +80,17 @@ struct bytes image_file(uint64_t text_offset, uint64_t image_size, uint64_t flag
 	memcpy(pe, "PE\0\0", 4);
 	put16(pe + 4, 0xaa64);
 	put16(pe + 6, 2);
-	put16(pe + 20, 112);
-	section = pe + 24 + 112;
+	put16(pe + 20, PE_OPTIONAL_SIZE);
+	put32(pe + 24 + 108, 6);
+	put32(pe + 24 + 144, IMAGE_FILE_SIZE - 500); /* a signature at the end */
+	put32(pe + 24 + 148, 500);
+	section = pe + 24 + PE_OPTIONAL_SIZE;
 	memcpy(section, ".text", 5);
 	put32(section + 16, 8000 - 4096);
 	put32(section + 20, 4096);
 	section += 40;
 	memcpy(section, ".data", 5);
-	put32(section + 16, IMAGE_FILE_SIZE - 8000);
+	put32(section + 16, IMAGE_FILE_SIZE - 500 - 8000);
 	put32(section + 20, 8000);
 	return bytes;
 }

@@ -22,6 +22,7 @@ void put64(uint8_t *to, uint64_t value);
 
 /* An arm64 Image with the tables of an EFI program: a header, sections that go to its end, and the pattern. */
 #define IMAGE_FILE_SIZE 12000u
+#define PE_OPTIONAL_SIZE 160u
 struct bytes image_file(uint64_t text_offset, uint64_t image_size, uint64_t flags);
 /* Without these tables. */
 struct bytes image_file_bare(uint64_t text_offset, uint64_t image_size, uint64_t flags);

@@ -18,7 +18,6 @@
 #define VCPUS 2u
 #define ROUNDS 600u
 #define BETWEEN_MARKS 20u
-#define PATIENCE_MS 30000
 
 struct scene {
 	struct gh_fake *fake;

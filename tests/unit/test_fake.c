@@ -190,6 +190,24 @@ START_TEST(test_aborted_load_has_no_answer)
 }
 END_TEST
 
+/* What a store got is no business of the load after it. */
+START_TEST(test_aborted_store_leaves_the_next_load)
+{
+	uint64_t value = SENTINEL;
+
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0x10, 4, 1), 0);
+	ck_assert_int_eq(gh_fake_load(fake, 0, 0x10, 4), 0);
+	ck_assert_int_eq(gh_fake_store(fake, 0, 0x10, 4, 2), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
+	ck_assert_int_eq(gh_mmio_fail(vcpu), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.is_store, 0);
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 7), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 2);
+	ck_assert_int_eq(gh_fake_answer(fake, 0, 0, &value), 0);
+	ck_assert_uint_eq(value, 7);
+}
+END_TEST
+
 START_TEST(test_stop_causes)
 {
 	const struct gh_exit *exit;
@@ -261,6 +279,7 @@ int main(void)
 	tcase_add_test(tcase, test_any_exit);
 	tcase_add_test(tcase, test_answers);
 	tcase_add_test(tcase, test_aborted_load_has_no_answer);
+	tcase_add_test(tcase, test_aborted_store_leaves_the_next_load);
 	tcase_add_loop_test(tcase, test_stop_causes, 0, GH_STOP_LOAD_FAILED + 1);
 	tcase_add_test(tcase, test_left_over);
 	tcase_add_test(tcase, test_shared_script);

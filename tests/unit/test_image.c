@@ -270,12 +270,10 @@ START_TEST(test_hostile_image)
 	ck_assert_int_eq(judge(image_file(UINT64_MAX - 3, MIB, 0)), -ENOEXEC);
 	ck_assert_int_eq(judge(image_file(0, UINT64_MAX, 0)), -EFBIG);
 	ck_assert_int_eq(judge(image_file(0, (UINT64_C(1) << 40) + 1, 0)), -EFBIG);
-	/* Less memory than sections. */
-	ck_assert_int_eq(judge(image_file(0, IMAGE_FILE_SIZE - 1, 0)), -ENOEXEC);
 	/* Sections, their number, and the tables themselves beyond everything. */
 	bytes = image_file(0, MIB, 0);
-	put32(bytes.data + 64 + 24 + 112 + 16, UINT32_MAX);
-	put32(bytes.data + 64 + 24 + 112 + 20, UINT32_MAX);
+	put32(bytes.data + 64 + 24 + PE_OPTIONAL_SIZE + 16, UINT32_MAX);
+	put32(bytes.data + 64 + 24 + PE_OPTIONAL_SIZE + 20, UINT32_MAX);
 	ck_assert_int_eq(judge(bytes), -ENOEXEC);
 	bytes = image_file(0, MIB, 0);
 	put16(bytes.data + 64 + 6, 0xffff);
@@ -286,6 +284,14 @@ START_TEST(test_hostile_image)
 	bytes = image_file(0, MIB, 0);
 	put32(bytes.data + 60, UINT32_MAX);
 	ck_assert_int_eq(judge(bytes), -ENOEXEC);
+	/* A signature beyond it, and one that is not there. */
+	bytes = image_file(0, MIB, 0);
+	put32(bytes.data + 64 + 24 + 148, UINT32_MAX);
+	ck_assert_int_eq(judge(bytes), -ENOEXEC);
+	bytes = image_file(0, MIB, 0);
+	put32(bytes.data + 64 + 24 + 148, UINT32_MAX);
+	put32(bytes.data + 64 + 24 + 108, 4);
+	ck_assert_int_eq(judge(bytes), 0);
 	/* No tables after all, or none that can be: an Image all the same. */
 	bytes = image_file(0, MIB, 0);
 	bytes.data[64] = 'X';
@@ -316,7 +322,7 @@ START_TEST(test_any_header)
 {
 	struct bytes whole = image_file(0x80000, MIB, 0);
 
-	for (size_t at = 0; at < 64 + 24 + 112 + 80; at++) {
+	for (size_t at = 0; at < 64 + 24 + PE_OPTIONAL_SIZE + 80; at++) {
 		for (unsigned int value = 0; value < 256; value += 15) {
 			struct bytes bytes = bytes_copy(whole.data, whole.size);
 			struct gh_image *image = NULL;

@@ -165,6 +165,8 @@ START_TEST(test_every_call)
 				break;
 			}
 			ck_assert_msg(ret == 0 || ret == errors[i], "%s: %d", table_victim(), ret);
+			if (errors[i] == -EINTR && strcmp(table_victim(), "pread") == 0)
+				ck_assert_int_eq(ret, 0);
 			failed += ret < 0;
 		}
 		/* Opening, measuring, reading the header and the file; an interrupted read is made again. */

@@ -192,6 +192,73 @@ START_TEST(test_kick_from_a_handler_in_the_window)
 }
 END_TEST
 
+/* --- what an entry leaves behind ---------------------------------------------------------------------------------- */
+
+static unsigned int entered;
+
+/* The second one does not get into the kernel. */
+static int kick_before_second(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg,
+			      const volatile uint32_t *cancel)
+{
+	if (++entered == 2)
+		(void)gh_vcpu_kick(entering);
+	return original.enter(sys, fd, request, arg, cancel);
+}
+
+/* The answer went with the first entry, which a doorbell of the library's own ended: the next one carries none. */
+START_TEST(test_kick_after_a_doorbell)
+{
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent;
+
+	begin(WORLD_GUNYAH, "load 0x1000 4; expect 5; store 0x7400 2 0x1beef; store 0x1000 4 1; off", 1);
+	bell.gpa = 0x7400;
+	bell.width = 2;
+	bell.flags = GH_IOEVENT_DATAMATCH;
+	bell.value = 0xbeef;
+	bell.fd = -1;
+	ck_assert_int_eq(gh_ioevent_add(vm, &bell, &ioevent), 0);
+	entering = world.vcpus[0];
+	ck_assert_uint_eq(run_once(entering)->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_mmio_complete(entering, 5), 0);
+	ck_assert_uint_eq(atomic_load(&entering->entry) % GH_PLACES, GH_FRAGILE);
+	entered = 0;
+	table->enter = kick_before_second;
+	ck_assert_uint_eq(run_once(entering)->kind, GH_EXIT_INTERRUPTED);
+	ck_assert_uint_eq(atomic_load(&entering->entry), GH_INSIDE);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(ioevent)), 1);
+	ck_assert_uint_eq(run_once(entering)->mmio.value, 1);
+	end();
+}
+END_TEST
+
+static int refuse(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
+{
+	(void)sys;
+	(void)fd;
+	(void)request;
+	(void)arg;
+	(void)cancel;
+	return -EOPNOTSUPP;
+}
+
+/* A run that fails says why, also if something else has failed before with the same error. */
+START_TEST(test_failure_is_the_last_one)
+{
+	const struct gh_exit *exit;
+
+	begin((enum world_device)_i, "load 0x1000 4; off", 1);
+	ck_assert_uint_eq(run_once(world.vcpus[0])->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_mmio_fail(world.vcpus[0]), -EOPNOTSUPP);
+	ck_assert_str_eq(gh_vcpu_failure(world.vcpus[0])->step, "answer a vCPU");
+	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 5), 0);
+	table->enter = refuse;
+	ck_assert_int_eq(gh_vcpu_run(world.vcpus[0], &exit), -EOPNOTSUPP);
+	ck_assert_str_eq(gh_vcpu_failure(world.vcpus[0])->step, "run a vCPU");
+	end();
+}
+END_TEST
+
 /* --- errno -------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_kick_keeps_errno)
@@ -342,7 +409,7 @@ START_TEST(test_courier)
 	ck_assert_uint_eq(run_once(world.vcpus[0])->kind, GH_EXIT_MMIO);
 	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 5), 0);
 	entrant_begin(&runner, world.vcpus[0]);
-	while (atomic_load(&world.vcpus[0]->where) != GH_FRAGILE)
+	while (gh_where_place(atomic_load(&world.vcpus[0]->where)) != GH_FRAGILE)
 		pause_ms(1);
 	ck_assert_int_eq(gh_vcpu_kick(world.vcpus[0]), 0);
 	ck_assert_uint_eq(entrant_end(&runner)->kind, GH_EXIT_INTERRUPTED);
@@ -359,6 +426,8 @@ int main(void)
 	tcase_add_loop_test(tcase, test_sender_that_takes_its_time, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_sender_at_the_end_of_a_run, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_kick_from_a_handler_in_the_window, WORLD_GENIEZONE, WORLD_DEVICES);
+	tcase_add_test(tcase, test_kick_after_a_doorbell);
+	tcase_add_loop_test(tcase, test_failure_is_the_last_one, WORLD_GENIEZONE, WORLD_DEVICES);
 	tcase_add_test(tcase, test_kick_keeps_errno);
 	tcase = add_case(suite, "fork");
 	tcase_add_loop_test(tcase, test_forked_child, 0, WORLD_DEVICES);

@@ -30,7 +30,7 @@ static bool all_sit(void)
 static void settle(void)
 {
 	/* Seen once: a kick that is still on its way makes a vCPU stand up for a moment. */
-	for (unsigned int i = 0; i < 10000; i++) {
+	for (int i = 0; i < PATIENCE_MS; i++) {
 		if (all_sit())
 			return;
 		pause_ms(1);
@@ -399,7 +399,7 @@ START_TEST(test_end_fd)
 	ck_assert_int_eq(gh_vm_resume(world.vm), 0);
 	ck_assert(!end_is_readable(10));
 	ck_assert_int_eq(gh_mmio_complete(vmm.deferred, 5), 0);
-	ck_assert(end_is_readable(10000));
+	ck_assert(end_is_readable(PATIENCE_MS));
 	/* From now on every vCPU knows, and it stays readable. */
 	ck_assert_int_eq(gh_mmio_complete(world.vcpus[0], 0), -ESHUTDOWN);
 	ck_assert_int_eq(background_end(&background), GH_STOP_POWER_OFF);

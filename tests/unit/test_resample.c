@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define LINE 6u
-#define PATIENCE_MS 20000
 
 static const char echo_script[] = "wfi; ack; echo 0x3f8 4; loop";
 

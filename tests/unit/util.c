@@ -222,7 +222,7 @@ void runner_end(struct runner *runner)
 
 bool runner_returns(struct runner *runner)
 {
-	for (int i = 0; i < 5000 && !atomic_load(&runner->done); i++)
+	for (int i = 0; i < PATIENCE_MS && !atomic_load(&runner->done); i++)
 		pause_ms(1);
 	return atomic_load(&runner->done);
 }

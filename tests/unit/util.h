@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What comes is waited for this long: for a machine that is slow, and loaded, and emulated. */
+#define PATIENCE_MS 60000
+
 #define MIB (UINT64_C(1) << 20)
 #define RAM_GPA UINT64_C(0x80000000)
 #define RAM_SIZE (4 * MIB)
@@ -66,7 +69,7 @@ struct runner {
 	atomic_bool done;
 };
 void runner_begin(struct runner *runner, struct gh_vcpu *vcpu);
-/* False after five seconds. */
+/* False after PATIENCE_MS. */
 bool runner_returns(struct runner *runner);
 void runner_end(struct runner *runner);
 

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 10000u
-
 /* --- the world ---------------------------------------------------------------------------------------------------- */
 
 static void queue_statement(struct gh_fake *fake, uint32_t *vcpu, const char *statement)
@@ -195,14 +193,14 @@ int background_end(struct background *background)
 
 bool goes_beyond(atomic_uint *counter, unsigned int value)
 {
-	for (unsigned int i = 0; i < PATIENCE_MS && atomic_load(counter) <= value; i++)
+	for (int i = 0; i < PATIENCE_MS && atomic_load(counter) <= value; i++)
 		pause_ms(1);
 	return atomic_load(counter) > value;
 }
 
 bool comes_true(atomic_bool *flag)
 {
-	for (unsigned int i = 0; i < PATIENCE_MS && !atomic_load(flag); i++)
+	for (int i = 0; i < PATIENCE_MS && !atomic_load(flag); i++)
 		pause_ms(1);
 	return atomic_load(flag);
 }

@@ -33,7 +33,9 @@ struct subject {
 	struct gh_vcpu *vcpu;
 	struct gh_sim *sim;
 	struct gh_ioevent *ioevent; /* of test_fork() */
+	struct gh_ioevent *emulated;
 	struct gh_irqfd *irqfd;
+	struct gh_irq *irq;
 };
 
 static void reach(struct subject *subject, enum state state)
@@ -415,11 +417,16 @@ static int child(struct subject *subject)
 	for (size_t i = 0; i < COUNT(calls); i++)
 		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
 			return 10 + (int)i;
+	if (gh_irq_set(subject->irq, 0) != -EPERM || gh_irq_set(subject->irq, 1) != -EPERM ||
+	    gh_irq_pulse(subject->irq) != -EINVAL)
+		return 3;
 	/* Removing and closing must not take away from the parent what both have: no request to the device. */
 	table_arm(0, 0);
 	table_counts = true;
 	gh_ioevent_remove(subject->ioevent);
+	gh_ioevent_remove(subject->emulated);
 	gh_irqfd_remove(subject->irqfd);
+	gh_irq_remove(subject->irq);
 	gh_vm_close(subject->vm);
 	table_counts = false;
 	if (table_requests() != 0)
@@ -432,6 +439,7 @@ START_TEST(test_fork)
 {
 	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
 	struct gh_irqfd_options line = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irq_options level = GH_IRQ_OPTIONS_INIT;
 	struct subject subject = { 0 };
 	int status = 0;
 	pid_t pid;
@@ -444,7 +452,15 @@ START_TEST(test_fork)
 	bell.gpa = 0x4000;
 	line.line = 5;
 	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &subject.ioevent), 0);
+	bell.gpa = 0x5000;
+	bell.flags = GH_IOEVENT_EMULATE;
+	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &subject.emulated), 0);
 	ck_assert_int_eq(gh_irqfd_add(subject.vm, &line, &subject.irqfd), 0);
+	/* With a thread of its own on Gunyah. */
+	level.line = 6;
+	level.flags = GH_IRQ_LEVEL;
+	ck_assert_int_eq(gh_irq_add(subject.vm, &level, &subject.irq), 0);
+	ck_assert_int_eq(gh_irq_set(subject.irq, 1), 0);
 	subject.vcpu = start_standard(subject.vm);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);

@@ -33,14 +33,17 @@ struct gh_caps {
 	bool read_only_memory;     /* regions without WRITE are really read-only for the guest */
 	bool one_line_per_eventfd; /* a second line for an eventfd is refused */
 	bool misses_early_signal;  /* an eventfd that is readable already when its irqfd is added raises nothing */
-	bool removes_by_address;   /* removing a doorbell removes all of its address; the core adds the others again */
-	bool answer_is_fragile;    /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;          /* vCPUs may be added after the start */
-	bool needs_dtb;            /* cannot start without a devicetree */
-	bool locks_memory;         /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
-	bool memory_must_stay;     /* pages must not age before the guest's first touch: lock them if that can be */
-	bool writes_memory_node;   /* the hypervisor itself writes the devicetree's node of memory */
-	uint64_t mmio_end;         /* accesses from here on are not reported to user space; 0: all are */
+	/* a doorbell without a data match takes stores of any width, and allows no other at its address */
+	bool doorbells_ignore_width;
+	bool removes_by_address; /* removing a doorbell removes all of its address; the core adds the others again */
+	bool answer_is_fragile;  /* H1: a signal destroys the answer of a load that is on its way into the guest */
+	bool eager_vcpus;        /* vCPUs may be added after the start */
+	bool needs_dtb;          /* cannot start without a devicetree */
+	bool locks_memory;       /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
+	bool memory_must_stay;   /* pages must not age before the guest's first touch: lock them if that can be */
+	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
+	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
+	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -62,6 +65,8 @@ struct gh_irqfd_spec {
 	int fd;
 	uint32_t line; /* SPI counted from 0; Gunyah: label of the doorbell */
 	bool level;
+	bool resample;   /* the kernel tells of acknowledgements: only with GH_FEATURE_IRQFD_RESAMPLE */
+	int resample_fd; /* where, with `resample` */
 };
 
 /* One doorbell: a guest store that signals an eventfd. */
@@ -98,8 +103,9 @@ struct gh_bvm {
 	bool in_child; /* a forked child closes: descriptors and mappings only, requests would take from the parent's VM */
 	/* Set by a backend whose refused request has left the kernel's VM as nobody may start it. */
 	bool spoilt;
-	/* Doorbells with a data match that the kernel knows. */
+	/* Doorbells with a data match that the kernel knows; how often it has been given, or has lost, a doorbell. */
 	uint32_t n_matches;
+	uint32_t n_changes;
 	struct gh_failure *failure; /* where gh_fail() writes */
 	/* The core's tables, read only: for checks before the start, and to recognise what a kernel has done already. */
 	struct gh_region *const *regions;
@@ -200,6 +206,11 @@ struct gh_backend {
 	int (*irqfd_check)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 	/* Adds (on) or removes a line or a doorbell, after the start; removal must match exactly what was added. Serial. */
 	int (*irqfd)(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
+	/*
+	 * Sets a line after the start. An edge-triggered one is only ever raised, once for each interrupt. NULL: the core
+	 * uses an irqfd of its own. Any thread.
+	 */
+	int (*irq_line)(struct gh_bvm *vm, uint32_t line, bool level);
 	int (*ioevent)(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
 
 	/*
@@ -232,9 +243,12 @@ static inline int gh_fail_request(struct gh_failure *failure, int error, const c
 	return error;
 }
 
-/* Would a guest store have signalled a doorbell of this VM? signal() does it, too. Not under the VM's lock. */
-bool gh_ioevent_matches(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+/*
+ * Is a guest store one for a doorbell that the kernel has? signal() rings it. was_rung() is for stores that the kernel has
+ * taken itself if it had the doorbell then: `changes` is n_changes before the kernel entry. Not under the VM's lock.
+ */
 bool gh_ioevent_signal(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value);
+bool gh_ioevent_was_rung(struct gh_bvm *vm, uint64_t gpa, uint32_t width, uint64_t value, uint32_t changes);
 /* The region that holds all of the range, or NULL. */
 const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length);
 

@@ -313,6 +313,8 @@ static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio
 	uint64_t value;
 	int verdict;
 
+	/* A loop knows that it is on the thread that remembered; this may be another one that has been handed the exit. */
+	atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
 	if (!gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
 		gh_bus_let_go(vcpu->vm, &vcpu->bus);
 		return gh_bus_dispatch_elsewhere(vcpu, mmio);

@@ -32,14 +32,13 @@ static uint32_t search(const struct gh_bus_table *table, uint64_t gpa)
 
 bool gh_bus_ring(struct gh_sys *sys, const struct gh_bus_table *table, const struct gh_exit_mmio *mmio)
 {
-	const uint64_t one = 1;
 	bool rung = false;
 
 	for (uint32_t i = search(table, mmio->gpa); i < table->n_doorbells && table->doorbells[i].gpa == mmio->gpa; i++) {
 		if (!matches(&table->doorbells[i], mmio))
 			continue;
-		/* An eventfd that can count no further is readable, which is all that its reader can learn. */
-		(void)sys->write(sys, table->doorbells[i].fd, &one, sizeof(one));
+		/* One that can count no further is readable, which is all that its reader can learn; a write would wait. */
+		(void)gh_eventfd_signal(sys, table->doorbells[i].fd);
 		rung = true;
 	}
 	return rung;

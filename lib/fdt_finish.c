@@ -91,6 +91,7 @@ static void take_line(void *data, uint32_t line, bool level)
 static void each_line(const struct gh_fdt *fdt, void (*each)(void *data, uint32_t line, bool level), void *data)
 {
 	gh_irqfds_each(fdt->vm, each, data);
+	gh_irqs_each(fdt->vm, each, data);
 	for (const struct gh_fdt_node *node = fdt->nodes; node != NULL; node = node->next)
 		for (size_t i = 0; i < node->n_irqs; i++)
 			each(data, node->irqs[i].line, (node->irqs[i].flags & GH_IRQ_LEVEL) != 0);
@@ -118,7 +119,7 @@ static int merge_lines(struct gh_vm *vm, struct lines *lines)
 			lines->lines[count++] = *line;
 		else if (lines->lines[count - 1].level != line->level)
 			return gh_fail(&vm->failure, -EINVAL, STEP, NULL,
-				       "Give the irqfd and all devices of a line the same GH_IRQ_LEVEL.",
+				       "Give the driver and all devices of a line the same GH_IRQ_LEVEL.",
 				       "Line %u is edge-triggered in one place and level-triggered in another.",
 				       line->line);
 	}
@@ -140,7 +141,7 @@ static int gather_lines(struct gh_fdt_build *build)
 	each_line(build->fdt, take_line, &lines);
 	if (lines.beyond != 0)
 		ret = gh_fail(&vm->failure, -ERANGE, STEP, NULL, "Use lines 0 to 987.",
-			      "Line %u has an irqfd, and no interrupt controller has it.", lines.beyond - 1);
+			      "Line %u has a driver, and no interrupt controller has it.", lines.beyond - 1);
 	else
 		ret = merge_lines(vm, &lines);
 	if (ret < 0) {

@@ -58,6 +58,7 @@ struct gh_mapping {
 };
 
 struct gh_courier;
+struct gh_resampler;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
@@ -95,6 +96,8 @@ struct gh_vm {
 	struct gh_failure failure;
 	void (*log)(void *data, const char *line);
 	void *log_data;
+	struct gh_irq *irqs;
+	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
 	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 };
@@ -271,15 +274,25 @@ void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
 
-/* irq.c and ioevent.c; serial */
+/* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
 int gh_irqfds_activate(struct gh_vm *vm);
 void gh_irqfds_free(struct gh_vm *vm);
+int gh_irqs_check(struct gh_vm *vm);
+int gh_irqs_activate(struct gh_vm *vm);
+void gh_irqs_free(struct gh_vm *vm);
+bool gh_irqs_have(const struct gh_vm *vm, uint32_t line);
+/* Can a new object drive this line? The same for both kinds. */
+int gh_line_check(struct gh_vm *vm, const char *step, uint32_t line);
+/* Can the backend have it? */
+int gh_line_check_spec(struct gh_vm *vm, const struct gh_irqfd_spec *spec);
 int gh_ioevents_activate(struct gh_vm *vm);
 void gh_ioevents_free(struct gh_vm *vm);
 /* A close-on-exec copy of the caller's eventfd and its id (-1: unknown), or a new one if `fd` is -1. -EINVAL: no eventfd. */
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
+/* Adds 1, unless somebody has filled the counter: nobody waits for a reader here. */
+int gh_eventfd_signal(struct gh_sys *sys, int fd);
 
 /* vm.c; serial: gh_vm_set_dtb() without the lock */
 int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
@@ -300,7 +313,8 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
 void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping);
 
-/* irq.c; serial: each line that has an irqfd */
+/* irq.c, irq_line.c; serial: each line that has an irqfd, or that the VMM sets */
 void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
+void gh_irqs_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t line, bool level), void *data);
 
 #endif

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Doorbells: the truth about which store signals which eventfd, whatever a kernel remembers of it. */
+/*
+ * Doorbells: the truth about which store signals which eventfd, whatever a kernel remembers of it.
+ *
+ * A doorbell is with the kernel, where its stores make no exit, or on the bus, where they do and gh_bus_dispatch() rings
+ * it. It goes to the bus when the kernel cannot have it, refuses it, or would give it the stores of another one; it never
+ * comes back, because a store whose exit is on its way to the bus must find it there.
+ */
+#include "bus.h"
 #include "exit.h"
 #include "internal.h"
 #include "opts.h"
@@ -13,7 +20,8 @@ struct gh_ioevent {
 	struct gh_vm *vm;
 	struct gh_ioevent *next;
 	struct gh_ioevent_spec spec;
-	bool active; /* the kernel knows it */
+	bool active;        /* the kernel knows it */
+	atomic_bool on_bus; /* the bus does; written under the lock */
 };
 
 /* --- matching ----------------------------------------------------------------------------------------------------- */
@@ -35,79 +43,143 @@ static struct gh_ioevent *find(struct gh_vm *vm, uint64_t gpa, uint32_t width, u
 	return ioevent;
 }
 
-bool gh_ioevent_matches(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t value)
+bool gh_ioevent_was_rung(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t value, uint32_t changes)
 {
 	struct gh_vm *vm = (struct gh_vm *)b; /* its first member */
-	bool found;
+	const struct gh_ioevent *ioevent;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	found = find(vm, gpa, width, value) != NULL;
+	ioevent = find(vm, gpa, width, value);
+	/* It may have come after the store: better twice than never. */
+	if (ioevent != NULL && b->n_changes != changes)
+		(void)gh_eventfd_signal(b->sys, ioevent->spec.fd);
 	(void)pthread_mutex_unlock(&vm->lock);
-	return found;
+	return ioevent != NULL;
 }
 
 bool gh_ioevent_signal(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t value)
 {
 	struct gh_vm *vm = (struct gh_vm *)b;
 	const struct gh_ioevent *ioevent;
-	const uint64_t one = 1;
 
 	(void)pthread_mutex_lock(&vm->lock);
 	ioevent = find(vm, gpa, width, value);
 	if (ioevent != NULL)
-		(void)b->sys->write(b->sys, ioevent->spec.fd, &one, sizeof(one));
+		(void)gh_eventfd_signal(b->sys, ioevent->spec.fd);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ioevent != NULL;
 }
 
-/* Could one store signal both, or can the kernel not tell them apart? */
-static bool collide(const struct gh_caps *caps, const struct gh_ioevent_spec *a, const struct gh_ioevent_spec *b)
+/* Would one store ring both? */
+static bool share_a_store(const struct gh_ioevent_spec *a, const struct gh_ioevent_spec *b)
+{
+	if (a->gpa != b->gpa || (a->width != b->width && a->width != 0 && b->width != 0))
+		return false;
+	return !a->datamatch || !b->datamatch || a->value == b->value;
+}
+
+/* Would the kernel give some of b's stores to a? */
+static bool steals(const struct gh_caps *caps, const struct gh_ioevent_spec *a, const struct gh_ioevent_spec *b)
+{
+	return caps->doorbells_ignore_width && !a->datamatch && a->gpa == b->gpa;
+}
+
+/* Does the kernel refuse one of the two? */
+static bool exclude(const struct gh_caps *caps, const struct gh_ioevent_spec *a, const struct gh_ioevent_spec *b)
 {
 	uint64_t a_last = a->gpa + (a->width > 0 ? a->width - 1 : 0);
 	uint64_t b_last = b->gpa + (b->width > 0 ? b->width - 1 : 0);
 
+	/* Whichever comes first: GenieZone's kernel would take some in one order, and not in the other. */
 	if ((caps->features & GH_FEATURE_DATAMATCH) == 0)
 		return a->gpa <= b_last && b->gpa <= a_last;
-	if (a->gpa != b->gpa)
-		return false;
-	if (!a->datamatch || !b->datamatch)
-		return true;
-	return a->width == b->width && a->value == b->value;
+	return steals(caps, a, b) || steals(caps, b, a);
+}
+
+/* --- the bus; under the lock --------------------------------------------------------------------------------------- */
+
+static struct gh_bus_doorbell on_bus(const struct gh_ioevent_spec *spec)
+{
+	return (struct gh_bus_doorbell){
+		.gpa = spec->gpa, .value = spec->value, .width = spec->width, .match = spec->datamatch, .fd = spec->fd
+	};
+}
+
+static int take_the_bus(struct gh_ioevent *ioevent)
+{
+	const struct gh_bus_doorbell doorbell = on_bus(&ioevent->spec);
+	int ret;
+
+	if (atomic_load(&ioevent->on_bus))
+		return 0;
+	ret = gh_bus_add_doorbell(ioevent->vm, &doorbell);
+	if (ret < 0)
+		return gh_fail_memory(&ioevent->vm->failure, STEP);
+	atomic_store(&ioevent->on_bus, true);
+	return 0;
 }
 
 /* --- the kernel's side; under the lock ----------------------------------------------------------------------------- */
 
-static int activate(struct gh_ioevent *ioevent)
+static void count(struct gh_ioevent *ioevent, bool active)
 {
 	struct gh_bvm *b = &ioevent->vm->b;
-	int ret;
 
-	ioevent->vm->failure.error = 0;
-	ret = b->ops->ioevent(b, &ioevent->spec, true);
-	if (ret < 0) {
-		if (ioevent->vm->failure.error == 0)
-			(void)gh_fail_request(&ioevent->vm->failure, ret, STEP, "IOEVENTFD");
-		return ret;
-	}
-	ioevent->active = true;
+	ioevent->active = active;
+	(void)__atomic_fetch_add(&b->n_changes, 1, __ATOMIC_RELAXED);
 	if (ioevent->spec.datamatch)
-		(void)__atomic_fetch_add(&b->n_matches, 1, __ATOMIC_RELAXED);
-	return 0;
+		(void)__atomic_fetch_add(&b->n_matches, active ? 1u : -1u, __ATOMIC_RELAXED);
 }
 
-/* A kernel that removes all doorbells of an address gets the others again. */
-static void deactivate(struct gh_ioevent *ioevent)
+/* Is it this doorbell that the kernel does not want? Then it does without; other errors are the caller's to know. */
+static bool is_refusal(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -EEXIST:
+	case -ENOSPC:
+	case -E2BIG:
+	case -ENOENT: /* Gunyah: no such function */
+	case -ENOTTY:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int activate(struct gh_ioevent *ioevent)
+{
+	struct gh_vm *vm = ioevent->vm;
+	int ret;
+
+	vm->failure.error = 0;
+	ret = vm->b.ops->ioevent(&vm->b, &ioevent->spec, true);
+	if (ret == 0) {
+		count(ioevent, true);
+		return 0;
+	}
+	if (is_refusal(ret)) {
+		gh_vm_log(vm,
+			  "the kernel did not take the doorbell at 0x%llx (%d): its stores are exits, which the bus rings",
+			  (unsigned long long)ioevent->spec.gpa, ret);
+		vm->failure.error = 0;
+		return take_the_bus(ioevent);
+	}
+	if (vm->failure.error == 0)
+		(void)gh_fail_request(&vm->failure, ret, STEP, "IOEVENTFD");
+	return ret;
+}
+
+/*
+ * A kernel that removes all doorbells of an address gets the others again. Their stores make exits in between; a backend
+ * that asks whose these were (gh_ioevent_signal()) waits for the lock, and finds them.
+ */
+static void repair(struct gh_ioevent *ioevent)
 {
 	struct gh_vm *vm = ioevent->vm;
 
-	if (!ioevent->active)
-		return;
-	ioevent->active = false;
-	if (ioevent->spec.datamatch)
-		(void)__atomic_fetch_sub(&vm->b.n_matches, 1, __ATOMIC_RELAXED);
-	(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
-	if (!vm->b.caps.removes_by_address)
-		return;
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
 		int ret;
 
@@ -115,28 +187,75 @@ static void deactivate(struct gh_ioevent *ioevent)
 			continue;
 		ret = vm->b.ops->ioevent(&vm->b, &other->spec, true);
 		/* Newer kernels remove exactly, and have it still. */
-		other->active = ret == 0 || ret == -EEXIST;
-		if (!other->active)
-			gh_vm_log(vm, "the kernel did not take the doorbell at 0x%llx back: its stores are exits now",
-				  (unsigned long long)other->spec.gpa);
+		if (ret == 0 || ret == -EEXIST)
+			continue;
+		ret = take_the_bus(other);
+		count(other, false);
+		gh_vm_log(vm, "the kernel did not take the doorbell at 0x%llx back: its stores are exits now%s",
+			  (unsigned long long)other->spec.gpa, ret < 0 ? ", and nobody rings it" : "");
 	}
 }
 
-int gh_ioevents_activate(struct gh_vm *vm)
+static void deactivate(struct gh_ioevent *ioevent)
 {
-	for (struct gh_ioevent *ioevent = vm->ioevents; ioevent != NULL; ioevent = ioevent->next) {
-		int ret = activate(ioevent);
+	struct gh_vm *vm = ioevent->vm;
+
+	if (!ioevent->active)
+		return;
+	count(ioevent, false);
+	(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+	if (vm->b.caps.removes_by_address)
+		repair(ioevent);
+}
+
+/* Before the kernel is asked: can this one be with it, beside those that are? Those that would take its stores leave. */
+static int place(struct gh_ioevent *ioevent, bool wanted)
+{
+	struct gh_vm *vm = ioevent->vm;
+	const struct gh_caps *caps = &vm->b.caps;
+	bool kernel = wanted && (caps->features & GH_FEATURE_IOEVENTFD) != 0;
+
+	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
+		if (steals(caps, &ioevent->spec, &other->spec) ||
+		    (!atomic_load(&other->on_bus) && !steals(caps, &other->spec, &ioevent->spec) &&
+		     exclude(caps, &ioevent->spec, &other->spec)))
+			kernel = false;
+	}
+	if (!kernel) {
+		int ret = take_the_bus(ioevent);
 
 		if (ret < 0)
 			return ret;
 	}
+	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
+		if (atomic_load(&other->on_bus) || !steals(caps, &other->spec, &ioevent->spec))
+			continue;
+		if (take_the_bus(other) < 0)
+			return -ENOMEM;
+		deactivate(other);
+	}
 	return 0;
+}
+
+int gh_ioevents_activate(struct gh_vm *vm)
+{
+	int ret = 0;
+
+	for (struct gh_ioevent *ioevent = vm->ioevents; ioevent != NULL && ret == 0; ioevent = ioevent->next)
+		if (!atomic_load(&ioevent->on_bus))
+			ret = activate(ioevent);
+	return ret;
 }
 
 static void ioevent_free(struct gh_ioevent *ioevent)
 {
 	struct gh_sys *sys = ioevent->vm->b.sys;
 
+	if (atomic_load(&ioevent->on_bus)) {
+		const struct gh_bus_doorbell doorbell = on_bus(&ioevent->spec);
+
+		(void)gh_bus_remove_doorbell(ioevent->vm, &doorbell);
+	}
 	(void)sys->close(sys, ioevent->spec.fd);
 	free(ioevent);
 }
@@ -160,7 +279,8 @@ static int check_options(struct gh_vm *vm, const struct gh_ioevent_options *opti
 {
 	bool datamatch = (options->flags & GH_IOEVENT_DATAMATCH) != 0;
 
-	if ((options->flags & ~(uint32_t)GH_IOEVENT_DATAMATCH) != 0 || options->reserved != 0 || options->fd < -1)
+	if ((options->flags & ~(uint32_t)(GH_IOEVENT_DATAMATCH | GH_IOEVENT_EMULATE)) != 0 || options->reserved != 0 ||
+	    options->fd < -1)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
 					"An unknown flag or a reserved field is set, or the descriptor is below -1.");
 	if (options->width != 0 && !gh_width_valid(options->width))
@@ -180,53 +300,64 @@ static int check_place(struct gh_vm *vm, const struct gh_ioevent_spec *spec)
 {
 	if (atomic_load(&vm->state) == GH_VM_BROKEN)
 		return gh_fail_state(&vm->failure, STEP, "The VM's start has failed.");
-	if ((vm->b.caps.features & GH_FEATURE_IOEVENTFD) == 0)
-		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Handle the store as an exit.",
-			       "This hypervisor has no ioeventfds.");
 	for (const struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next)
-		if (collide(&vm->b.caps, &other->spec, spec))
+		if (share_a_store(&other->spec, spec))
 			return gh_fail(&vm->failure, -EEXIST, STEP, NULL,
 				       "Remove the other one, or use one doorbell and look at the value.",
-				       "The doorbell at 0x%llx, %u bytes, is in the way.",
+				       "The doorbell at 0x%llx, %u bytes, would ring for the same stores.",
 				       (unsigned long long)other->spec.gpa, other->spec.width);
+	return 0;
+}
+
+static int ioevent_new(struct gh_vm *vm, const struct gh_ioevent_spec *spec, int fd, struct gh_ioevent **ret_ioevent)
+{
+	struct gh_ioevent *ioevent = calloc(1, sizeof(*ioevent));
+	int64_t id; /* two doorbells may have one eventfd */
+
+	if (ioevent == NULL)
+		return gh_fail_memory(&vm->failure, STEP);
+	ioevent->vm = vm;
+	ioevent->spec = *spec;
+	ioevent->spec.fd = gh_eventfd_take(vm->b.sys, fd, &id);
+	if (ioevent->spec.fd < 0) {
+		int ret = ioevent->spec.fd;
+
+		free(ioevent);
+		return gh_fail(&vm->failure, ret, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",
+			       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
+	}
+	*ret_ioevent = ioevent;
 	return 0;
 }
 
 /* Under the lock. */
 static int add(struct gh_vm *vm, const struct gh_ioevent_options *options, struct gh_ioevent **ret_ioevent)
 {
-	struct gh_ioevent *ioevent;
-	int64_t id; /* two doorbells may have one eventfd */
-	struct gh_ioevent_spec spec = { .gpa = options->gpa,
-					.width = options->width,
-					.datamatch = options->flags & GH_IOEVENT_DATAMATCH,
-					.value = options->value };
+	const struct gh_ioevent_spec spec = { .gpa = options->gpa,
+					      .width = options->width,
+					      .datamatch = options->flags & GH_IOEVENT_DATAMATCH,
+					      .value = options->value };
+	struct gh_ioevent *ioevent = NULL;
+	struct gh_ioevent **link = &vm->ioevents;
 	int ret = check_options(vm, options);
 
 	if (ret == 0)
 		ret = check_place(vm, &spec);
-	if (ret < 0)
+	if (ret == 0)
+		ret = ioevent_new(vm, &spec, options->fd, &ioevent);
+	if (ret != 0)
 		return ret;
-	ioevent = calloc(1, sizeof(*ioevent));
-	if (ioevent == NULL)
-		return gh_fail_memory(&vm->failure, STEP);
-	spec.fd = gh_eventfd_take(vm->b.sys, options->fd, &id);
-	if (spec.fd < 0) {
-		free(ioevent);
-		return gh_fail(&vm->failure, spec.fd, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",
-			       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", options->fd);
-	}
-	ioevent->vm = vm;
-	ioevent->spec = spec;
-	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+	ret = place(ioevent, (options->flags & GH_IOEVENT_EMULATE) == 0);
+	if (ret == 0 && !atomic_load(&ioevent->on_bus) && atomic_load(&vm->state) == GH_VM_STARTED)
 		ret = activate(ioevent);
-		if (ret < 0) {
-			ioevent_free(ioevent);
-			return ret;
-		}
+	if (ret < 0) {
+		ioevent_free(ioevent);
+		return ret;
 	}
-	ioevent->next = vm->ioevents;
-	vm->ioevents = ioevent;
+	/* At the end: the start asks the kernel in the order of the calls. */
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = ioevent;
 	*ret_ioevent = ioevent;
 	return 0;
 }
@@ -250,6 +381,11 @@ int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *callers, s
 int gh_ioevent_fd(const struct gh_ioevent *ioevent)
 {
 	return ioevent != NULL ? ioevent->spec.fd : -1;
+}
+
+int gh_ioevent_is_emulated(const struct gh_ioevent *ioevent)
+{
+	return ioevent != NULL && atomic_load(&ioevent->on_bus);
 }
 
 void gh_ioevent_remove(struct gh_ioevent *ioevent)

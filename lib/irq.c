@@ -2,6 +2,7 @@
 /* Interrupt lines that eventfds raise. */
 #include "internal.h"
 #include "opts.h"
+#include "resample.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,12 +11,23 @@
 
 #define STEP "connect an eventfd to a line"
 
+/* Who raises the line when somebody writes, and who signals the resample descriptor. */
+enum way {
+	BY_KERNEL,
+	WATCHED, /* the kernel raises it, and lowers it when the guest acknowledges; the resampler signals */
+	PROXIED, /* the resampler does all of it, through the line's level */
+};
+
 struct gh_irqfd {
 	struct gh_vm *vm;
 	struct gh_irqfd *next;
 	struct gh_irqfd_spec spec;
 	int64_t id;  /* of the eventfd, the same through every descriptor; -1: unknown */
-	bool active; /* the kernel knows it */
+	bool active; /* the kernel, or the resampler, knows it */
+	bool high;   /* PROXIED; the resampler's */
+	enum way way;
+	int resample_fd; /* -1: nobody wants to know */
+	struct gh_resample resample;
 };
 
 /* --- eventfds ----------------------------------------------------------------------------------------------------- */
@@ -62,6 +74,54 @@ int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id)
 	return own;
 }
 
+int gh_eventfd_signal(struct gh_sys *sys, int fd)
+{
+	const struct timespec now = { 0, 0 };
+	const uint64_t one = 1;
+	struct pollfd poll = { .fd = fd, .events = POLLOUT };
+	ssize_t ret;
+
+	if (sys->ppoll(sys, &poll, 1, &now) == 0)
+		return 0;
+	ret = sys->write(sys, fd, &one, sizeof(one));
+	return ret < 0 ? (int)ret : 0;
+}
+
+/* --- emulation; in the resampler's thread, or when that is gone ------------------------------------------------------ */
+
+static struct gh_irqfd *of_resample(struct gh_resample *line)
+{
+	return (struct gh_irqfd *)(void *)((char *)line - offsetof(struct gh_irqfd, resample));
+}
+
+/* An error has nobody to go to, as in a kernel. */
+static void set_high(struct gh_irqfd *irqfd, bool high)
+{
+	struct gh_bvm *b = &irqfd->vm->b;
+
+	if (irqfd->high != high && b->ops->irq_line(b, irqfd->spec.line, high) == 0)
+		irqfd->high = high;
+}
+
+static void raise_proxied(struct gh_resample *line)
+{
+	set_high(of_resample(line), true);
+}
+
+/* As a kernel does at an acknowledgement: down, and whoever wants it up says so again. */
+static bool acknowledge(struct gh_resample *line)
+{
+	struct gh_irqfd *irqfd = of_resample(line);
+
+	if (irqfd->way == PROXIED)
+		set_high(irqfd, false);
+	(void)gh_eventfd_signal(irqfd->vm->b.sys, irqfd->resample_fd);
+	return false;
+}
+
+static const struct gh_resample_ops watched_ops = { .due = acknowledge };
+static const struct gh_resample_ops proxied_ops = { .raised = raise_proxied, .due = acknowledge };
+
 /* --- the kernel's side; under the lock ----------------------------------------------------------------------------- */
 
 /* An eventfd that was written to before its line was there: raise the line now, where the kernel did not notice. */
@@ -75,11 +135,9 @@ static void raise_early(struct gh_sys *sys, int fd)
 		(void)sys->write(sys, fd, &one, sizeof(one));
 }
 
-static int check_line(const struct gh_irqfd *irqfd)
+int gh_line_check_spec(struct gh_vm *vm, const struct gh_irqfd_spec *spec)
 {
-	struct gh_bvm *b = &irqfd->vm->b;
-
-	return b->ops->irqfd_check != NULL ? b->ops->irqfd_check(b, &irqfd->spec) : 0;
+	return vm->b.ops->irqfd_check != NULL ? vm->b.ops->irqfd_check(&vm->b, spec) : 0;
 }
 
 int gh_irqfds_check(struct gh_vm *vm)
@@ -87,7 +145,29 @@ int gh_irqfds_check(struct gh_vm *vm)
 	int ret = 0;
 
 	for (const struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL && ret == 0; irqfd = irqfd->next)
-		ret = check_line(irqfd);
+		ret = gh_line_check_spec(vm, &irqfd->spec);
+	return ret;
+}
+
+static int resample(struct gh_irqfd *irqfd)
+{
+	irqfd->resample.ops = irqfd->way == PROXIED ? &proxied_ops : &watched_ops;
+	irqfd->resample.fd = irqfd->spec.fd;
+	return gh_resample_add(irqfd->vm, &irqfd->resample);
+}
+
+static int activate_both(struct gh_irqfd *irqfd)
+{
+	struct gh_bvm *b = &irqfd->vm->b;
+	int ret = gh_line_check_spec(irqfd->vm, &irqfd->spec);
+
+	if (ret == 0 && irqfd->way != BY_KERNEL)
+		ret = resample(irqfd);
+	if (ret < 0 || irqfd->way == PROXIED)
+		return ret;
+	ret = b->ops->irqfd(b, &irqfd->spec, true);
+	if (ret < 0 && irqfd->way != BY_KERNEL)
+		gh_resample_remove(irqfd->vm, &irqfd->resample);
 	return ret;
 }
 
@@ -97,27 +177,37 @@ static int activate(struct gh_irqfd *irqfd)
 	int ret;
 
 	irqfd->vm->failure.error = 0;
-	ret = check_line(irqfd);
-	if (ret == 0)
-		ret = b->ops->irqfd(b, &irqfd->spec, true);
+	ret = activate_both(irqfd);
 	if (ret < 0) {
 		if (irqfd->vm->failure.error == 0)
 			(void)gh_fail_request(&irqfd->vm->failure, ret, STEP, "IRQFD");
 		return ret;
 	}
 	irqfd->active = true;
-	if (b->caps.misses_early_signal)
+	if (b->caps.misses_early_signal && irqfd->way != PROXIED)
 		raise_early(b->sys, irqfd->spec.fd);
 	return 0;
 }
 
+/* The eventfd goes before its irqfd where a kernel could break otherwise (section 10.2 of the Gunyah document). */
 static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (irqfd->active && !b->in_child)
-		(void)b->ops->irqfd(b, &irqfd->spec, false);
+	if (!irqfd->active || b->in_child)
+		return;
 	irqfd->active = false;
+	if (irqfd->way != BY_KERNEL)
+		gh_resample_remove(irqfd->vm, &irqfd->resample);
+	if (irqfd->way == PROXIED) {
+		set_high(irqfd, false);
+		return;
+	}
+	if (b->caps.eventfd_goes_first) {
+		(void)b->sys->close(b->sys, irqfd->spec.fd);
+		irqfd->spec.fd = -1;
+	}
+	(void)b->ops->irqfd(b, &irqfd->spec, false);
 }
 
 int gh_irqfds_activate(struct gh_vm *vm)
@@ -136,7 +226,10 @@ static void irqfd_free(struct gh_irqfd *irqfd)
 	struct gh_sys *sys = irqfd->vm->b.sys;
 
 	deactivate(irqfd);
-	(void)sys->close(sys, irqfd->spec.fd);
+	if (irqfd->spec.fd >= 0)
+		(void)sys->close(sys, irqfd->spec.fd);
+	if (irqfd->resample_fd >= 0)
+		(void)sys->close(sys, irqfd->resample_fd);
 	free(irqfd);
 }
 
@@ -158,28 +251,54 @@ void gh_irqfds_each(const struct gh_vm *vm, void (*each)(void *data, uint32_t li
 
 /* --- the caller's side -------------------------------------------------------------------------------------------- */
 
-static int check(struct gh_vm *vm, const struct gh_irqfd_options *options)
+int gh_line_check(struct gh_vm *vm, const char *step, uint32_t line)
 {
-	const struct gh_caps *caps = &vm->b.caps;
+	bool taken = gh_irqs_have(vm, line);
 
 	if (atomic_load(&vm->state) == GH_VM_BROKEN)
-		return gh_fail_state(&vm->failure, STEP, "The VM's start has failed.");
-	if ((options->flags & ~(uint32_t)GH_IRQ_LEVEL) != 0 || options->reserved != 0 || options->fd < -1)
+		return gh_fail_state(&vm->failure, step, "The VM's start has failed.");
+	if (line >= vm->b.caps.max_lines)
+		return gh_fail(&vm->failure, -ERANGE, step, NULL, "Lines are counted from 0; INTID 32 is line 0.",
+			       "Line %u: this hypervisor has lines 0 to %u.", line, vm->b.caps.max_lines - 1);
+	for (const struct gh_irqfd *other = vm->irqfds; other != NULL && !taken; other = other->next)
+		taken = other->spec.line == line;
+	if (taken)
+		return gh_fail(&vm->failure, -EEXIST, step, NULL,
+			       "Write to one eventfd, or set one line, from all sources.", "Line %u has a driver.", line);
+	return 0;
+}
+
+static int check_options(struct gh_vm *vm, const struct gh_irqfd_options *options)
+{
+	if ((options->flags & ~(uint32_t)GH_IRQ_LEVEL) != 0 || options->reserved != 0 || options->reserved2 != 0 ||
+	    options->fd < -1 || options->resample_fd < -1)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
-					"An unknown flag or a reserved field is set, or the descriptor is below -1.");
-	if ((caps->features & GH_FEATURE_IRQFD) == 0)
-		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use another hypervisor.",
+					"An unknown flag or a reserved field is set, or a descriptor is below -1.");
+	if (options->resample_fd >= 0 && (options->flags & GH_IRQ_LEVEL) == 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
+					"Only a level-triggered line (GH_IRQ_LEVEL) has something to resample.");
+	return 0;
+}
+
+static int choose_way(struct gh_vm *vm, const struct gh_irqfd_options *options, enum way *ret_way)
+{
+	bool level = (options->flags & GH_IRQ_LEVEL) != 0;
+	bool resample = options->resample_fd >= 0;
+	uint64_t features = vm->b.caps.features;
+
+	*ret_way = BY_KERNEL;
+	if (resample && (features & GH_FEATURE_IRQFD_RESAMPLE) == 0)
+		*ret_way = vm->b.ops->irq_line != NULL ? PROXIED : WATCHED;
+	if (*ret_way == PROXIED)
+		return 0;
+	if ((features & GH_FEATURE_IRQFD) == 0)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use a direct line (gh_irq_add()).",
 			       "This hypervisor has no irqfds.");
-	if ((options->flags & GH_IRQ_LEVEL) != 0 && (caps->features & GH_FEATURE_IRQFD_LEVEL) == 0)
-		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Make the line edge-triggered in the devicetree.",
-			       "This hypervisor raises lines by eventfd edge-triggered only.");
-	if (options->line >= caps->max_lines)
-		return gh_fail(&vm->failure, -ERANGE, STEP, NULL, "Lines are counted from 0; INTID 32 is line 0.",
-			       "Line %u: this hypervisor has lines 0 to %u.", options->line, caps->max_lines - 1);
-	for (const struct gh_irqfd *other = vm->irqfds; other != NULL; other = other->next)
-		if (other->spec.line == options->line)
-			return gh_fail(&vm->failure, -EEXIST, STEP, NULL, "Write to one eventfd from all sources.",
-				       "Line %u has an irqfd.", options->line);
+	if (level && (features & GH_FEATURE_IRQFD_LEVEL) == 0)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
+			       "Give a resample descriptor, use a direct line (gh_irq_add()), or make the line "
+			       "edge-triggered in the devicetree.",
+			       "This hypervisor never lowers a line that an eventfd has raised.");
 	return 0;
 }
 
@@ -192,39 +311,62 @@ static bool is_connected(const struct gh_vm *vm, int64_t id)
 	return other != NULL;
 }
 
+static int refuse_descriptor(struct gh_vm *vm, int error, int fd)
+{
+	return gh_fail(&vm->failure, error, STEP, "eventfd", "Pass an eventfd, or -1.",
+		       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
+}
+
+/* The caller's descriptors, copied. */
+static int take_descriptors(struct gh_irqfd *irqfd, const struct gh_irqfd_options *options)
+{
+	struct gh_vm *vm = irqfd->vm;
+	int64_t resample_id;
+	int fd = gh_eventfd_take(vm->b.sys, options->fd, &irqfd->id);
+
+	if (fd < 0)
+		return refuse_descriptor(vm, fd, options->fd);
+	irqfd->spec.fd = fd;
+	if (vm->b.caps.one_line_per_eventfd && is_connected(vm, irqfd->id))
+		return gh_fail(&vm->failure, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
+			       "The eventfd is connected to a line of this VM already.");
+	if (options->resample_fd < 0)
+		return 0;
+	fd = gh_eventfd_take(vm->b.sys, options->resample_fd, &resample_id);
+	if (fd < 0)
+		return refuse_descriptor(vm, fd, options->resample_fd);
+	irqfd->resample_fd = fd;
+	irqfd->spec.resample = irqfd->way == BY_KERNEL;
+	irqfd->spec.resample_fd = fd;
+	return 0;
+}
+
 /* Under the lock. */
 static int add(struct gh_vm *vm, const struct gh_irqfd_options *options, struct gh_irqfd **ret_irqfd)
 {
 	struct gh_irqfd *irqfd;
-	int ret = check(vm, options);
-	int64_t id;
-	int fd;
+	enum way way = BY_KERNEL;
+	int ret = check_options(vm, options);
 
+	if (ret == 0)
+		ret = gh_line_check(vm, STEP, options->line);
+	if (ret == 0)
+		ret = choose_way(vm, options, &way);
 	if (ret < 0)
 		return ret;
 	irqfd = calloc(1, sizeof(*irqfd));
 	if (irqfd == NULL)
 		return gh_fail_memory(&vm->failure, STEP);
-	fd = gh_eventfd_take(vm->b.sys, options->fd, &id);
-	if (fd < 0) {
-		free(irqfd);
-		return gh_fail(&vm->failure, fd, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",
-			       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", options->fd);
-	}
 	irqfd->vm = vm;
-	irqfd->id = id;
-	irqfd->spec = (struct gh_irqfd_spec){ .fd = fd, .line = options->line, .level = options->flags & GH_IRQ_LEVEL };
-	if (vm->b.caps.one_line_per_eventfd && is_connected(vm, id)) {
-		irqfd_free(irqfd);
-		return gh_fail(&vm->failure, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
-			       "The eventfd is connected to a line of this VM already.");
-	}
-	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+	irqfd->way = way;
+	irqfd->spec = (struct gh_irqfd_spec){ .fd = -1, .line = options->line, .level = options->flags & GH_IRQ_LEVEL };
+	irqfd->resample_fd = -1;
+	ret = take_descriptors(irqfd, options);
+	if (ret == 0 && atomic_load(&vm->state) == GH_VM_STARTED)
 		ret = activate(irqfd);
-		if (ret < 0) {
-			irqfd_free(irqfd);
-			return ret;
-		}
+	if (ret < 0) {
+		irqfd_free(irqfd);
+		return ret;
 	}
 	irqfd->next = vm->irqfds;
 	vm->irqfds = irqfd;
@@ -238,7 +380,7 @@ int gh_irqfd_add(struct gh_vm *vm, const struct gh_irqfd_options *callers, struc
 	int ret;
 
 	if (vm == NULL || callers == NULL || ret_irqfd == NULL ||
-	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
+	    gh_opts_copy(&options, sizeof(options), offsetof(struct gh_irqfd_options, resample_fd), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
 		return -EPERM;
@@ -262,6 +404,11 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 int gh_irqfd_fd(const struct gh_irqfd *irqfd)
 {
 	return irqfd != NULL ? irqfd->spec.fd : -1;
+}
+
+int gh_irqfd_is_emulated(const struct gh_irqfd *irqfd)
+{
+	return irqfd != NULL && irqfd->way != BY_KERNEL;
 }
 
 void gh_irqfd_remove(struct gh_irqfd *irqfd)

@@ -35,6 +35,8 @@ static void await_answer(struct gh_vcpu *vcpu)
 		gh_kick_wait(vcpu, waits_for_answer);
 	}
 	gh_kick_remind(vcpu);
+	/* Whoever was handed the exit may have dispatched it, and what it has remembered is for its own thread. */
+	vcpu->bus.generation = GH_BUS_NO_GENERATION;
 }
 
 /* Without an exit function. */

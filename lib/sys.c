@@ -114,6 +114,24 @@ static int sys_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int count,
 	return result(ppoll(fds, count, timeout, NULL));
 }
 
+static int sys_epoll_create(struct gh_sys *sys)
+{
+	(void)sys;
+	return result(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int sys_epoll_ctl(struct gh_sys *sys, int epoll, int operation, int fd, struct epoll_event *event)
+{
+	(void)sys;
+	return result(epoll_ctl(epoll, operation, fd, event));
+}
+
+static int sys_epoll_wait(struct gh_sys *sys, int epoll, struct epoll_event *ret_events, int room)
+{
+	(void)sys;
+	return result(epoll_wait(epoll, ret_events, room, 0));
+}
+
 static int sys_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
 			void **ret_address)
 {
@@ -210,6 +228,15 @@ static int sys_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 	return 0;
 }
 
+static uint64_t sys_now(struct gh_sys *sys)
+{
+	struct timespec time = { 0, 0 };
+
+	(void)sys;
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 static int sys_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
 	cpu_set_t set;
@@ -249,6 +276,9 @@ static const struct gh_sys kernel_table = {
 	.write = sys_write,
 	.fstat = sys_fstat,
 	.ppoll = sys_ppoll,
+	.epoll_create = sys_epoll_create,
+	.epoll_ctl = sys_epoll_ctl,
+	.epoll_wait = sys_epoll_wait,
 	.mmap = sys_mmap,
 	.map_file = sys_map_file,
 	.munmap = sys_munmap,
@@ -262,6 +292,7 @@ static const struct gh_sys kernel_table = {
 	.sigaction = sys_sigaction,
 	.sigprocmask = sys_sigprocmask,
 	.thread_time = sys_thread_time,
+	.now = sys_now,
 	.move_to_cpu = sys_move_to_cpu,
 	.getrlimit = sys_getrlimit,
 	.membarrier = sys_membarrier,

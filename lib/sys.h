@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -39,6 +40,11 @@ struct gh_sys {
 	int (*fstat)(struct gh_sys *sys, int fd, struct stat *ret_stat);
 	int (*ppoll)(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout);
 
+	/* Sets of descriptors, close-on-exec. epoll_wait returns what there is, without waiting. */
+	int (*epoll_create)(struct gh_sys *sys);
+	int (*epoll_ctl)(struct gh_sys *sys, int epoll, int operation, int fd, struct epoll_event *event);
+	int (*epoll_wait)(struct gh_sys *sys, int epoll, struct epoll_event *ret_events, int room);
+
 	/* Address space. */
 	int (*mmap)(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address);
 	/* mmap() of a file from `offset` on. */
@@ -59,6 +65,8 @@ struct gh_sys {
 	int (*sigprocmask)(struct gh_sys *sys, int how, const sigset_t *set, sigset_t *ret_old);
 	/* CPU time of a thread of this process, in nanoseconds; moving the calling thread to one CPU. */
 	int (*thread_time)(struct gh_sys *sys, int tid, uint64_t *ret_ns);
+	/* Time that only goes forward, in nanoseconds. */
+	uint64_t (*now)(struct gh_sys *sys);
 	int (*move_to_cpu)(struct gh_sys *sys, unsigned int cpu);
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
 	/* membarrier(), on all threads of this process. */

@@ -9,6 +9,7 @@
  *     BROKEN    gh_vm_close()
  */
 #include "internal.h"
+#include "resample.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -208,9 +209,11 @@ void gh_vm_close(struct gh_vm *vm)
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_bus_clear(vm);
 	gh_courier_stop(vm);
+	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
 	gh_irqfds_free(vm);
+	gh_irqs_free(vm);
 	while (vm->vcpus != NULL) {
 		struct gh_vcpu *vcpu = vm->vcpus;
 
@@ -340,6 +343,8 @@ static int check_start(struct gh_vm *vm)
 		ret = vm->b.ops->vm_check(&vm->b);
 	if (ret == 0)
 		ret = gh_irqfds_check(vm);
+	if (ret == 0)
+		ret = gh_irqs_check(vm);
 	return ret < 0 ? ret : place_gic(vm);
 }
 
@@ -402,7 +407,9 @@ static int apply(struct gh_vm *vm)
 	 * dangling wait queue (section 10.2 of the Gunyah document). No vCPU has run yet, so nothing is missed.
 	 */
 	ret = gh_ioevents_activate(vm);
-	return ret < 0 ? ret : gh_irqfds_activate(vm);
+	if (ret == 0)
+		ret = gh_irqfds_activate(vm);
+	return ret < 0 ? ret : gh_irqs_activate(vm);
 }
 
 static int start(struct gh_vm *vm)

@@ -31,6 +31,7 @@
 struct gh_vm;
 struct gh_vcpu;
 struct gh_bus_range;
+struct gh_irq;
 struct gh_irqfd;
 struct gh_ioevent;
 struct gh_fake;

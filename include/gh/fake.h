@@ -172,6 +172,28 @@ GH_API int gh_fake_error(struct gh_fake *fake, uint32_t vcpu_id, int error);
  */
 GH_API int gh_fake_answer(struct gh_fake *fake, uint32_t vcpu_id, uint32_t index, uint64_t *ret_value);
 
+/**
+ * @brief What has become of an interrupt line.
+ *
+ * Counts what gh_irq_set(), gh_irq_pulse() and irqfds with a resample descriptor do after the start. Other irqfds are
+ * seen at their eventfd.
+ *
+ * @param[in] fake        Script.
+ * @param[in] line        The line.
+ * @param[out] ret_raised Receives how often it was raised; left untouched on failure. May be NULL.
+ * @retval 0       It is low, or edge-triggered and was never raised.
+ * @retval 1       It is high, or edge-triggered and was raised.
+ * @retval -EINVAL @p fake is NULL.
+ * @retval -ERANGE There is no such line.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_fake_line(struct gh_fake *fake, uint32_t line, uint64_t *ret_raised);
+
 GH_END_DECLS
 
 /** @} */

@@ -3,10 +3,10 @@
  * @file
  * @brief Devicetrees for guests: one description, the right tree on every hypervisor.
  *
- * The builder knows the VM: its memory, its vCPUs, its interrupt controller, its irqfds, and what its hypervisor reads in a
+ * The builder knows the VM: its memory, its vCPUs, its interrupt controller, its lines, and what its hypervisor reads in a
  * tree beside what the guest reads (on Gunyah, all of `/gunyah-vm-config`). The caller adds devices. Everything is put
  * together by gh_fdt_finish(), which is therefore the last call before gh_vm_start(), after the memory, the vCPUs and the
- * irqfds are there.
+ * lines (gh/irq.h) are there.
  *
  * @code
  * struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
@@ -65,7 +65,7 @@ struct gh_fdt_options {
 /** @brief One interrupt of a device. */
 struct gh_fdt_irq {
 	uint32_t line;  /**< Shared peripheral interrupt, counted from 0, as gh_irqfd_options::line. */
-	uint32_t flags; /**< An or of #gh_irq_flag, the same as the line's irqfd has, if it has one. */
+	uint32_t flags; /**< An or of #gh_irq_flag, the same as the line's driver has, if it has one. */
 };
 
 /** @brief One property of a device, as it shall stand in the tree. */
@@ -215,7 +215,7 @@ GH_API int gh_fdt_add_virtio(struct gh_fdt *fdt, uint64_t gpa, uint32_t line, ui
 /**
  * @brief Put the tree together, write it to guest memory, and say where it is (gh_vm_set_dtb()).
  *
- * Takes the regions, the vCPUs and the irqfds as they are now: call it again after a change of them. A region that the guest
+ * Takes the regions, the vCPUs and the lines as they are now: call it again after a change of them. A region that the guest
  * may not write to is no memory in the tree. Devices are checked against what only shows now: memory and the interrupt
  * controller in their place, addresses where the hypervisor reports no accesses, lines that are edge-triggered here and
  * level-triggered there.

@@ -3,6 +3,12 @@
  * @file
  * @brief Doorbells: guest stores that signal an eventfd instead of making an exit.
  * @defgroup ioevent Doorbells
+ *
+ * Which doorbells a kernel can have differs: GenieZone cannot tell two values at one address apart, Gunyah two widths,
+ * and any of them may refuse one. A doorbell that the kernel does not take is *emulated*: its stores are exits, and
+ * gh_bus_dispatch(), which gh_vcpu_loop() and gh_vm_run() call, signals the eventfd. A device model need not know; it is
+ * slower. A VMM that neither uses those loops nor dispatches sees the stores as #GH_EXIT_MMIO, and asks
+ * gh_ioevent_is_emulated() whether it will.
  * @{
  */
 #ifndef GH_IOEVENT_H
@@ -14,6 +20,8 @@
 enum gh_ioevent_flag {
 	/** Only stores of gh_ioevent_options::value. */
 	GH_IOEVENT_DATAMATCH = 1 << 0,
+	/** Do not ask the kernel: for machines where its doorbells are broken, and for tests. */
+	GH_IOEVENT_EMULATE = 1 << 1,
 };
 
 /** @brief Which stores signal which eventfd. */
@@ -21,7 +29,10 @@ struct gh_ioevent_options {
 	size_t size;    /**< Size of this structure in bytes. */
 	uint64_t gpa;   /**< Guest physical address of the store, exactly. */
 	uint64_t value; /**< The stored value, with #GH_IOEVENT_DATAMATCH; fits the width. */
-	/** Width of the store: 1, 2, 4 or 8 bytes, or 0 for any. On Gunyah any width matches without a data match. */
+	/**
+	 * Width of the store: 1, 2, 4 or 8 bytes, or 0 for any. Without a data match, Gunyah's kernel takes stores of any
+	 * width for a doorbell that is alone at its address and not emulated.
+	 */
 	uint32_t width;
 	uint32_t flags; /**< An or of #gh_ioevent_flag. */
 	/** The caller's eventfd, which the library copies; -1: the library makes one. */
@@ -50,17 +61,18 @@ GH_BEGIN_DECLS
  *                 descriptor is not an eventfd.
  * @retval -EBADF  The descriptor is not open.
  * @retval -ERANGE The address range wraps or ends at the top of the address space.
- * @retval -EEXIST The stores of another doorbell would match too, or the kernel cannot tell the two apart.
- * @retval -EOPNOTSUPP The kernel has no ioeventfds.
+ * @retval -EEXIST One store would ring another doorbell as well.
+ * @retval -EBUSY  The VM's start has failed.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
- * @return Otherwise the errno of the kernel.
+ * @return Otherwise the errno of the kernel, if that is more than a refusal of this doorbell.
  *
  * @mtany
  * @asunsafe
  * @par Kernel requests
  * eventfd() or fcntl(F_DUPFD_CLOEXEC). After the start also GH_VM_ADD_FUNCTION (ioeventfd), GZVM_IOEVENTFD,
- * KVM_IOEVENTFD; before it these are left to gh_vm_start().
+ * KVM_IOEVENTFD; before it these are left to gh_vm_start(). GH_VM_REMOVE_FUNCTION of one that becomes emulated, because
+ * the kernel could not tell the new one from it. Emulated: those of gh_bus_add().
  * @since 0.1
  */
 GH_API int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *options, struct gh_ioevent **ret_ioevent);
@@ -79,10 +91,27 @@ GH_API int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *opt
 GH_API int gh_ioevent_fd(const struct gh_ioevent *ioevent);
 
 /**
+ * @brief Do the doorbell's stores make exits, which gh_bus_dispatch() turns into signals?
+ *
+ * Settled when the VM has started, but for one thing: a doorbell becomes emulated when another one comes to its address
+ * which the kernel could not tell from it. Before the start it tells what can be known without asking the kernel.
+ *
+ * @param[in] ioevent Object.
+ * @return 1 if they do; 0 if the kernel signals, or @p ioevent is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_ioevent_is_emulated(const struct gh_ioevent *ioevent);
+
+/**
  * @brief Take a doorbell away, and free the object.
  *
  * Exact: other doorbells at the same address stay, also on kernels that remove all of an address at once
- * (android14-6.1), where they are gone for an instant in which their stores become exits.
+ * (android14-6.1), where the library adds them again and misses none of their stores meanwhile.
  *
  * @param[in] ioevent Object, or NULL.
  *

@@ -21,13 +21,19 @@ enum gh_feature {
 	GH_FEATURE_REGISTERS = 1 << 2,   /**< Boot registers can be set. */
 	GH_FEATURE_IRQFD = 1 << 3,       /**< An eventfd can raise an interrupt. */
 	GH_FEATURE_IRQFD_LEVEL = 1 << 4, /**< Such a line can be level-triggered for the guest. */
-	GH_FEATURE_IOEVENTFD = 1 << 5,   /**< A guest store can signal an eventfd. */
-	GH_FEATURE_DATAMATCH = 1 << 6,   /**< Doorbells can differ by the stored value at one address. */
+	/** A guest store can signal an eventfd without an exit. Without: emulated, see gh_ioevent_is_emulated(). */
+	GH_FEATURE_IOEVENTFD = 1 << 5,
+	/** The kernel can tell doorbells at one address apart by the stored value. Without: likewise. */
+	GH_FEATURE_DATAMATCH = 1 << 6,
 	GH_FEATURE_HYPERCALL = 1 << 7,   /**< Hypercalls of the guest can reach the VMM. */
 	GH_FEATURE_MMIO_ABORT = 1 << 8,  /**< gh_mmio_fail(): an access can be answered with an abort. */
 	GH_FEATURE_PAGE_FAULT = 1 << 9,  /**< Missing memory is reported as #GH_EXIT_PAGE_FAULT. */
 	GH_FEATURE_LATE_VCPUS = 1 << 10, /**< vCPUs can be added after the start. */
 	GH_FEATURE_NEEDS_DTB = 1 << 11,  /**< A VM cannot start without a devicetree. */
+	/** The kernel tells when the guest acknowledges a level-triggered line. Without: emulated, see @ref irq. */
+	GH_FEATURE_IRQFD_RESAMPLE = 1 << 12,
+	/** The kernel takes the level of a line directly. Without: gh_irq_add() uses an irqfd, and emulates levels. */
+	GH_FEATURE_IRQ_LINE = 1 << 13,
 };
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */

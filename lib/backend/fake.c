@@ -15,6 +15,7 @@
 
 /* A sleeping vCPU looks for kicks this often: nothing wakes it in the instant between a look and a sleep. */
 #define NAP_NS 2000000L
+#define LINES 256u
 
 /* One thing that happens on one vCPU. A load stays until it has been answered, and is the record of the answer then. */
 struct step {
@@ -30,6 +31,10 @@ struct gh_fake {
 	pthread_mutex_t lock;
 	struct step *steps;   /* to come */
 	struct step *answers; /* loads whose answers have reached the guest */
+	struct {
+		uint64_t raised;
+		bool level;
+	} lines[LINES];
 };
 
 struct fake_vcpu {
@@ -169,6 +174,22 @@ int gh_fake_answer(struct gh_fake *fake, uint32_t vcpu_id, uint32_t index, uint6
 	return answer != NULL ? 0 : -ENOENT;
 }
 
+int gh_fake_line(struct gh_fake *fake, uint32_t line, uint64_t *ret_raised)
+{
+	int level;
+
+	if (fake == NULL)
+		return -EINVAL;
+	if (line >= LINES)
+		return -ERANGE;
+	(void)pthread_mutex_lock(&fake->lock);
+	level = fake->lines[line].level;
+	if (ret_raised != NULL)
+		*ret_raised = fake->lines[line].raised;
+	(void)pthread_mutex_unlock(&fake->lock);
+	return level;
+}
+
 /* The next step of a vCPU, taken off the queue; NULL: none. */
 static struct step *take_step(struct gh_fake *fake, uint32_t vcpu_id)
 {
@@ -195,11 +216,11 @@ static int fake_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, stru
 	*ret_caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD |
 			    GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL |
-			    GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT | GH_FEATURE_LATE_VCPUS,
+			    GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT | GH_FEATURE_LATE_VCPUS | GH_FEATURE_IRQ_LINE,
 		.dialect = "scripted exits",
 		.max_vcpus = 8,
 		.max_regions = 16,
-		.max_lines = 256,
+		.max_lines = LINES,
 		.gpa_bits = 40,
 		.gpa_align = 4096,
 		.read_only_memory = true,
@@ -354,6 +375,17 @@ static int fake_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool 
 	return 0;
 }
 
+static int fake_irq_line(struct gh_bvm *vm, uint32_t line, bool level)
+{
+	struct gh_fake *fake = vm->fake;
+
+	(void)pthread_mutex_lock(&fake->lock);
+	fake->lines[line].level = level;
+	fake->lines[line].raised += level;
+	(void)pthread_mutex_unlock(&fake->lock);
+	return 0;
+}
+
 static int fake_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)
 {
 	(void)vm;
@@ -375,5 +407,6 @@ const struct gh_backend gh_backend_fake = {
 	.vcpu_abort = fake_vcpu_abort,
 	.vcpu_answer_hypercall = fake_vcpu_answer_hypercall,
 	.irqfd = fake_irqfd,
+	.irq_line = fake_irq_line,
 	.ioevent = fake_ioevent,
 };

@@ -56,7 +56,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		gpa_bits = 40;
 	*ret_caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
-			    GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT,
+			    GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 		.dialect = "v9 and later",
 		.max_vcpus = UAPI_GZVM_MAX_VCPUS,
 		.max_regions = UAPI_GZVM_MAX_SLOTS,
@@ -188,6 +188,14 @@ static int geniezone_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, 
 		       : 0;
 }
 
+/* Any thread, so no word of why: the caller has the errno. */
+static int geniezone_irq_line(struct gh_bvm *vm, uint32_t line, bool level)
+{
+	const struct uapi_gzvm_irq_level arg = { .irq = UAPI_GZVM_IRQ_TYPE_SPI | line, .level = level };
+
+	return gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_IRQ_LINE, (uintptr_t)&arg);
+}
+
 static int geniezone_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)
 {
 	const struct uapi_gzvm_ioeventfd arg = {
@@ -265,11 +273,12 @@ static int geniezone_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint
 }
 
 /* What the kernel leaves in the buffer with EINTR can be an exit that it has handled itself. */
-static bool was_handled(struct gh_bvm *vm, const struct uapi_gzvm_run *run, const struct gh_exit *exit)
+static bool was_handled(struct gh_bvm *vm, const struct uapi_gzvm_run *run, const struct gh_exit *exit, uint32_t changes)
 {
 	switch (run->exit_reason) {
 	case UAPI_GZVM_EXIT_MMIO:
-		return exit->mmio.is_store && gh_ioevent_matches(vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
+		return exit->mmio.is_store &&
+		       gh_ioevent_was_rung(vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value, changes);
 	case UAPI_GZVM_EXIT_EXCEPTION:
 		for (size_t i = 0; i < sizeof(run->u.exception.reserved) / sizeof(run->u.exception.reserved[0]); i++)
 			if (run->u.exception.reserved[i] != 0)
@@ -293,7 +302,7 @@ static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /* An entry that ended with anything but a load or a store. */
-static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered, uint32_t changes)
 {
 	const struct uapi_gzvm_run *run = vcpu->run;
 	int ret;
@@ -305,7 +314,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 	ret = gh_geniezone_decode(run, &vcpu->exit);
 	if (ret == -EPROTO)
 		return run_is_broken(vcpu);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit)))
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, changes)))
 		return -EINTR;
 	return ret;
 }
@@ -314,6 +323,7 @@ static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 	struct gh_sys *sys = vcpu->vm->sys;
+	uint32_t changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	int ret;
 
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
@@ -323,7 +333,7 @@ static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 	ret = sys->enter(sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
 	if (ret != 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
-		return conclude(vcpu, ret);
+		return conclude(vcpu, ret, changes);
 	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 
@@ -349,5 +359,6 @@ const struct gh_backend gh_backend_geniezone = {
 	.vcpu_run = geniezone_vcpu_run,
 	.vcpu_answer_hypercall = geniezone_vcpu_answer_hypercall,
 	.irqfd = geniezone_irqfd,
+	.irq_line = geniezone_irq_line,
 	.ioevent = geniezone_ioevent,
 };

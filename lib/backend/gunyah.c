@@ -102,10 +102,12 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.gpa_align = 4096,
 		.read_only_memory = true,
 		.misses_early_signal = true,
+		.doorbells_ignore_width = true,
 		.removes_by_address = true,
 		.answer_is_fragile = true,
 		.eager_vcpus = true,
 		.needs_dtb = true,
+		.eventfd_goes_first = true,
 		.locks_memory = true,
 		.writes_memory_node = true,
 		.mmio_end = UINT64_C(1) << 30,
@@ -415,7 +417,8 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 
 /*
  * The kernel compares a data match with all of the guest's register, not with what the store writes of it (section 10.3 of
- * the Gunyah UAPI document), and hands on as an exit what should have rung. It never hands on what did ring.
+ * the Gunyah UAPI document), and hands on as an exit what should have rung; so it does while the doorbells of an address are
+ * removed and added again. It never hands on what did ring.
  */
 static bool rings(struct gh_bvcpu *vcpu)
 {

@@ -48,7 +48,7 @@ static void read_caps(struct gh_sys *sys, int fd, struct gh_caps *caps)
 	int bits = capability(sys, fd, UAPI_KVM_CAP_ARM_VM_IPA_SIZE);
 
 	*caps = (struct gh_caps){
-		.features = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS,
+		.features = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQ_LINE,
 		.dialect = "KVM API 12",
 		.max_vcpus = at_least_one(capability(sys, fd, UAPI_KVM_CAP_MAX_VCPUS)),
 		.max_regions = at_least_one(capability(sys, fd, UAPI_KVM_CAP_NR_MEMSLOTS)),
@@ -58,7 +58,7 @@ static void read_caps(struct gh_sys *sys, int fd, struct gh_caps *caps)
 		.read_only_memory = capability(sys, fd, UAPI_KVM_CAP_READONLY_MEM) > 0,
 	};
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD, GH_FEATURE_IRQFD);
-	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD_RESAMPLE, GH_FEATURE_IRQFD_LEVEL);
+	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD_RESAMPLE, GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IOEVENTFD, GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_ARM_INJECT_EXT_DABT, GH_FEATURE_MMIO_ABORT);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_MEMORY_FAULT_INFO, GH_FEATURE_PAGE_FAULT);
@@ -384,5 +384,6 @@ const struct gh_backend gh_backend_kvm = {
 	.vcpu_run = kvm_vcpu_run,
 	.vcpu_abort = kvm_vcpu_abort,
 	.irqfd = gh_kvm_irqfd,
+	.irq_line = gh_kvm_irq_line,
 	.ioevent = gh_kvm_ioevent,
 };

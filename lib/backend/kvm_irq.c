@@ -94,7 +94,7 @@ int gh_kvm_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
 	};
 
 	if (on && spec->level) {
-		int fd = resample_fd(vm);
+		int fd = spec->resample ? spec->resample_fd : resample_fd(vm);
 
 		if (fd < 0)
 			return fd;

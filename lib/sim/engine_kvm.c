@@ -127,6 +127,7 @@ static int kvm_gic(void *data, uint64_t distributor, uint64_t redistributors)
 static int kvm_vcpu_new(void *data, uint32_t index, bool on, void **ret_vcpu)
 {
 	struct kvm_vm *vm = data;
+	struct kvm_vcpu **link = &vm->vcpus;
 	struct kvm_vcpu *vcpu;
 
 	/* KVM's backend switches on the first one and no other. */
@@ -143,8 +144,11 @@ static int kvm_vcpu_new(void *data, uint32_t index, bool on, void **ret_vcpu)
 	vcpu->b.fd = -1;
 	vcpu->b.failure = &vm->failure;
 	(void)pthread_mutex_init(&vcpu->lock, NULL);
-	vcpu->next = vm->vcpus;
-	vm->vcpus = vcpu;
+	/* They are made in this order: before Linux 6.7, KVM takes a vCPU's id for its position when its timer interrupts it. */
+	while (*link != NULL && (*link)->b.id < index)
+		link = &(*link)->next;
+	vcpu->next = *link;
+	*link = vcpu;
 	vm->b.n_vcpus++;
 	*ret_vcpu = vcpu;
 	return 0;

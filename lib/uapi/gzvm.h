@@ -68,6 +68,7 @@ struct uapi_gzvm_one_reg {
 	uint64_t host;
 };
 
+#define UAPI_GZVM_IRQ_TYPE_SPI (1u << 24)
 #define UAPI_GZVM_IRQFD_DEASSIGN 1u
 #define UAPI_GZVM_IRQFD_RESAMPLE 2u
 

@@ -95,10 +95,13 @@ bool box_has(const struct box *box, uint64_t feature)
 const struct gh_exit *box_run(struct box *box, unsigned int cpu)
 {
 	const struct gh_exit *exit = NULL;
-	int ret = gh_vcpu_run(box->vcpus[cpu], &exit);
+	int ret;
 
-	ck_assert_msg(ret == 0, "run: %d: %s", ret, gh_vcpu_failure(box->vcpus[cpu])->cause);
-	ck_assert_ptr_nonnull(exit);
+	do {
+		ret = gh_vcpu_run(box->vcpus[cpu], &exit);
+		ck_assert_msg(ret == 0, "run: %d: %s", ret, gh_vcpu_failure(box->vcpus[cpu])->cause);
+		ck_assert_ptr_nonnull(exit);
+	} while (exit->kind == GH_EXIT_MMIO && gh_bus_dispatch(box->vcpus[cpu], exit) == GH_BUS_DONE);
 	return exit;
 }
 

@@ -69,7 +69,7 @@ void box_start(struct box *box);
 void box_close(struct box *box);
 bool box_has(const struct box *box, uint64_t feature);
 
-/* The next exit, whatever it is. */
+/* The next exit, whatever it is, that the bus does not take. */
 const struct gh_exit *box_run(struct box *box, unsigned int cpu);
 /* The next exit, which must be this one. */
 void box_expect_store(struct box *box, unsigned int cpu, uint64_t gpa, uint32_t width, uint64_t value);

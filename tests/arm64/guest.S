@@ -198,6 +198,7 @@ op_enable:
 
 	.ltorg
 
+/* Returns with interrupts masked: a level-triggered line that stays up would let nothing else happen. */
 on_interrupt:
 	mrs	x16, icc_iar1_el1
 	cmp	w16, #1020
@@ -205,6 +206,9 @@ on_interrupt:
 	mov	x20, x16
 	msr	icc_eoir1_el1, x16
 	isb
+	mrs	x16, spsr_el1
+	orr	x16, x16, #0x80
+	msr	spsr_el1, x16
 1:	eret
 
 /* Reports, and goes on behind the instruction. */

@@ -9,7 +9,9 @@
 
 /* From so many kicks on, every point must have been delayed. */
 #define ENOUGH_KICKS 20000u
-/* So many times as long runs a naive loop that has not lost anything yet. */
+/* Seconds that a naive loop goes on for if it has not lost anything yet. */
+#define NAIVE_PATIENCE 60u
+/* So many times as long runs a loop that has not been to every place to be delayed. */
 #define PATIENCE 10u
 
 static const char usage_text[] =
@@ -29,7 +31,7 @@ static const char usage_text[] =
 	"                  flag       empty handler, and a flag that is looked at before each run\n"
 	"                  all        one after the other\n"
 	"  --seed N        of everything random (1)\n"
-	"  --bound MS      a kick without effect for so long is lost (10000; 300 with --naive)\n"
+	"  --bound MS      a kick without effect for so long is lost (30000; 300 with --naive)\n"
 	"  --stalls N      on Gunyah, most stalls of the CPU in one system call before the guest is entered (3)\n"
 	"  --no-delays     no injected delays\n"
 	"  --json          print one JSON object instead of text\n"
@@ -231,8 +233,11 @@ static bool goes_on(const struct arguments *arguments, uint64_t begun)
 	const unsigned long losses = counts_losses(&stress->counts);
 	unsigned long seconds = arguments->seconds;
 
-	/* Chance may be kind to a naive loop for a while, and a slow machine gets to few of the places to be delayed. */
-	if (stress->naive != NAIVE_NONE ? losses == 0 : lacks_delays(stress))
+	/* Chance may be kind to a naive loop for a while, a slow machine for longer. */
+	if (stress->naive != NAIVE_NONE && losses == 0)
+		return now_ns() - begun < NAIVE_PATIENCE * UINT64_C(1000000000);
+	/* And it gets to few of the places to be delayed; with fewer kicks nobody asks. */
+	if (stress->naive == NAIVE_NONE && stress->counts.sent >= ENOUGH_KICKS && lacks_delays(stress))
 		seconds *= PATIENCE;
 	if (arguments->kicks != 0 && stress->counts.sent >= arguments->kicks)
 		return false;
@@ -273,7 +278,7 @@ static int run_all(struct arguments *arguments)
 	if (arguments->kicks == 0 && arguments->seconds == 0)
 		arguments->seconds = 5;
 	if (arguments->stress.bound_ms == 0)
-		arguments->stress.bound_ms = arguments->naive ? 300 : 10000;
+		arguments->stress.bound_ms = arguments->naive ? 300 : 30000;
 	for (unsigned int naive = arguments->first; naive <= (unsigned int)arguments->last; naive++)
 		good = run_loop(arguments, (enum naive)naive) && good;
 	return good ? 0 : 1;

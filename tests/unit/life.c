@@ -34,7 +34,7 @@ const int life_kind_count = sizeof(life_kinds) / sizeof(life_kinds[0]);
 static const char script[] = "load 0x3f8 1; expect 0x5a\n"
 			     "load 0x1000 8; expect 0x1122334455667788\n"
 			     "store 0x3fc 4 0x12345678\n"
-			     "store 0x4000 4 1  # a doorbell\n"
+			     "store 0x4000 4 1; store 0x4000 4 2  # doorbells\n"
 			     "poke 0x80000100 8 0xfeed; peek 0x80000100 8; expect 0xfeed\n"
 			     "poke 0x90000000 8 0xbeef\n"
 			     "wfi; ack; expect 37\n"
@@ -70,8 +70,9 @@ struct life {
 	struct gh_vm *vm;
 	struct gh_fdt *fdt;
 	struct gh_vcpu *vcpus[2];
-	struct gh_irqfd *lines[2];
-	struct gh_ioevent *bells[3];
+	struct gh_irqfd *lines[3];
+	struct gh_irq *irq;
+	struct gh_ioevent *bells[4];
 	unsigned int seen; /* bit n: accesses[n] */
 };
 
@@ -209,13 +210,41 @@ static int add_bell(struct life *life, uint32_t index, uint64_t gpa, uint32_t wi
 	return 0;
 }
 
-/* Two doorbells at one address, where the kernel can tell them apart. */
+/* Doorbells at one address, whether the kernel can tell them apart or not, and one that it is not asked for. */
 static int add_bells(struct life *life)
 {
-	bool apart = (gh_vm_features(life->vm) & GH_FEATURE_DATAMATCH) != 0;
 	int ret = add_bell(life, 0, BELL, 4, GH_IOEVENT_DATAMATCH, 1);
 
-	return ret < 0 ? ret : add_bell(life, 1, apart ? BELL : BELL + 8, 4, GH_IOEVENT_DATAMATCH, 2);
+	if (ret == 0)
+		ret = add_bell(life, 1, BELL, 4, GH_IOEVENT_DATAMATCH, 2);
+	return ret < 0 || life->kind->lend ? ret : add_bell(life, 3, BELL, 4, GH_IOEVENT_DATAMATCH | GH_IOEVENT_EMULATE, 3);
+}
+
+/* Lines of the other kinds: level-triggered with a resample descriptor, and one that the VMM sets. */
+static int add_levels(struct life *life)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irq_options irq_options = GH_IRQ_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = (void *)&mark;
+	struct gh_irq *irq = (void *)&mark;
+	int result;
+
+	/* They are the same whatever becomes of the memory. */
+	if (life->kind->lend)
+		return 0;
+
+	options.line = LINE + 2;
+	options.flags = GH_IRQ_LEVEL;
+	options.resample_fd = life->fd;
+	if (CALL(gh_irqfd_add(life->vm, &options, &irqfd)) < 0)
+		return check(result, irqfd, &mark, gh_vm_failure(life->vm));
+	life->lines[2] = irqfd;
+	irq_options.line = LINE + 3;
+	irq_options.flags = GH_IRQ_LEVEL;
+	if (CALL(gh_irq_add(life->vm, &irq_options, &irq)) < 0)
+		return check(result, irq, &mark, gh_vm_failure(life->vm));
+	life->irq = irq;
+	return 0;
 }
 
 static int configure(struct life *life)
@@ -239,6 +268,8 @@ static int configure(struct life *life)
 		ret = add_line(life, 1, life->fd);
 	if (ret == 0)
 		ret = add_bells(life);
+	if (ret == 0)
+		ret = add_levels(life);
 	if (ret == 0)
 		ret = write_tree(life);
 	/* Before the start: it counts. */
@@ -297,6 +328,10 @@ static int serve(struct life *life, struct gh_vcpu *vcpu, uint64_t until)
 			return 0;
 		}
 		ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+		if (CALL(gh_bus_dispatch(vcpu, exit)) < 0)
+			return result;
+		if (result == GH_BUS_DONE)
+			continue;
 		note(life, &exit->mmio, &answer);
 		if (exit->mmio.is_store == 0 && CALL(gh_mmio_complete(vcpu, answer)) < 0)
 			return result;
@@ -306,13 +341,30 @@ static int serve(struct life *life, struct gh_vcpu *vcpu, uint64_t until)
 	ck_abort_msg("the guest does not come to an end");
 }
 
+/* No interrupt of the script comes after this. */
+static int change_levels(struct life *life)
+{
+	int result;
+
+	if (CALL(gh_irqfd_raise(life->lines[2])) < 0 || CALL(gh_irq_set(life->irq, 1)) < 0 ||
+	    CALL(gh_irq_set(life->irq, 0)) < 0)
+		return result;
+	DO(gh_irqfd_remove(life->lines[2]));
+	return 0;
+}
+
 /* Half-way, things come and go. */
 static int change(struct life *life)
 {
 	int result;
 
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(life->bells[1])), 1);
 	DO(gh_ioevent_remove(life->bells[1]));
+	DO(gh_ioevent_remove(life->bells[3]));
 	DO(gh_irqfd_remove(life->lines[1]));
+	result = life->irq != NULL ? change_levels(life) : 0;
+	if (result < 0)
+		return result;
 	if (CALL(gh_vcpu_kick(life->vcpus[0])) < 0)
 		return result;
 	return add_bell(life, 2, LATE_BELL, 0, 0, 0);
@@ -356,6 +408,7 @@ static void queue_on_fake(struct gh_fake *fake)
 	ck_assert_int_eq(gh_fake_load(fake, 0, 0x1000, 8), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, 0x3fc, 4, 0x12345678), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, BELL, 4, 1), 0);
+	ck_assert_int_eq(gh_fake_store(fake, 0, BELL, 4, 2), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, MARK_FIRST, 1, 1), 0);
 	ck_assert_int_eq(gh_fake_store(fake, 0, LATE_BELL, 2, 7), 0);
 	ck_assert_int_eq(gh_fake_load(fake, 1, 0x600, 2), 0);

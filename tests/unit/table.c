@@ -21,6 +21,8 @@ struct range {
 
 _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
+int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
+void (*table_after_enter)(int ret);
 
 static struct {
 	unsigned long count;
@@ -89,6 +91,8 @@ static int table_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 	if (table_counts)
 		state.requests++;
+	if (ret == 0 && table_on_ioctl != NULL)
+		ret = table_on_ioctl(request, arg);
 	if (ret == 0)
 		BELOW(inner(sys)->ioctl(inner(sys), fd, request, arg));
 	return ret;
@@ -102,6 +106,8 @@ static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 		state.requests++;
 	if (ret == 0)
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));
+	if (table_after_enter != NULL)
+		table_after_enter(ret);
 	return ret;
 }
 
@@ -156,6 +162,35 @@ static int table_ppoll(struct gh_sys *sys, struct pollfd *fds, unsigned int coun
 
 	if (ret == 0)
 		BELOW(inner(sys)->ppoll(inner(sys), fds, count, timeout));
+	return ret;
+}
+
+static int table_epoll_create(struct gh_sys *sys)
+{
+	int ret = strike("epoll_create");
+
+	if (ret == 0)
+		BELOW(inner(sys)->epoll_create(inner(sys)));
+	return ret;
+}
+
+static int table_epoll_ctl(struct gh_sys *sys, int epoll, int operation, int fd, struct epoll_event *event)
+{
+	int struck = strike("epoll_ctl");
+	int ret = 0;
+
+	/* A removal is made whatever it says. */
+	if (struck == 0 || operation == EPOLL_CTL_DEL)
+		BELOW(inner(sys)->epoll_ctl(inner(sys), epoll, operation, fd, event));
+	return struck < 0 ? struck : ret;
+}
+
+static int table_epoll_wait(struct gh_sys *sys, int epoll, struct epoll_event *ret_events, int room)
+{
+	int ret = strike("epoll_wait");
+
+	if (ret == 0)
+		BELOW(inner(sys)->epoll_wait(inner(sys), epoll, ret_events, room));
 	return ret;
 }
 
@@ -330,6 +365,11 @@ static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 	return inner(sys)->thread_time(inner(sys), tid, ret_ns);
 }
 
+static uint64_t table_now(struct gh_sys *sys)
+{
+	return inner(sys)->now(inner(sys));
+}
+
 static int table_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
 	return inner(sys)->move_to_cpu(inner(sys), cpu);
@@ -360,6 +400,9 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.write = table_write,
 			.fstat = table_fstat,
 			.ppoll = table_ppoll,
+			.epoll_create = table_epoll_create,
+			.epoll_ctl = table_epoll_ctl,
+			.epoll_wait = table_epoll_wait,
 			.mmap = table_mmap,
 			.map_file = table_map_file,
 			.munmap = table_munmap,
@@ -373,6 +416,7 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.sigaction = table_sigaction,
 			.sigprocmask = table_sigprocmask,
 			.thread_time = table_thread_time,
+			.now = table_now,
 			.move_to_cpu = table_move_to_cpu,
 			.getrlimit = table_getrlimit,
 			.membarrier = table_membarrier,

@@ -7,11 +7,17 @@
 #define TESTS_UNIT_TABLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Is this thread inside a call of the library that counts? Calls from other threads, or at other times, do not. */
 extern _Thread_local bool table_counts;
 /* Is this thread inside the simulated kernel? */
 extern _Thread_local unsigned int table_depth;
+
+/* Called before each ioctl() of the library to a device, if set; a negative result is what the ioctl() says, unmade. */
+extern int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
+/* Called after each kernel entry, if set, with its result. */
+extern void (*table_after_enter)(int ret);
 
 /* Should the library's own kernel table be wrapped, too? Not for simulated machines, which need the kernel themselves. */
 void table_wrap_kernel(bool on);

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define UART UINT64_C(0x9000000)
 
@@ -546,49 +544,6 @@ START_TEST(test_stop)
 }
 END_TEST
 
-/* --- a forked child ----------------------------------------------------------------------------------------------------- */
-
-static int in_child(struct gh_bus_range *range, struct device *device)
-{
-	const struct gh_exit exit = { .kind = GH_EXIT_MMIO, .mmio = { .gpa = UART, .width = 4, .is_store = 1 } };
-	const struct gh_bus_range_options options = device_options(device, "child", 0x1000, 8);
-	const struct gh_bus_unmatched_options unmatched = GH_BUS_UNMATCHED_OPTIONS_INIT;
-	struct gh_bus_range_counts range_counts = GH_BUS_RANGE_COUNTS_INIT;
-	struct gh_bus_counts counts = GH_BUS_COUNTS_INIT;
-
-	if (gh_bus_dispatch(board.vcpus[0], &exit) != -EPERM || gh_bus_dispatch(board.vcpus[1], &exit) != -EPERM ||
-	    device->calls != 1)
-		return 1;
-	if (gh_bus_add(board.vm, &options, NULL) != -EPERM || gh_bus_set_unmatched(board.vm, &unmatched) != -EPERM ||
-	    gh_bus_set_trace(board.vm, NULL) != -EPERM || gh_bus_range_counts(range, &range_counts) != -EPERM ||
-	    gh_bus_counts(board.vm, &counts) != -EPERM)
-		return 2;
-	gh_bus_remove(range);
-	if (device->removed != 0)
-		return 3;
-	gh_vm_close(board.vm);
-	return device->removed == 1 ? 0 : 4;
-}
-
-START_TEST(test_fork)
-{
-	DEVICE(device, 0);
-	struct gh_bus_range *range = board_add_device(&board, &device, "uart", UART, 0x1000);
-	int status = -1;
-	pid_t child;
-
-	ck_assert_int_eq(board_store(&board, 0, UART, 4, 1), GH_BUS_DONE);
-	child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0)
-		_exit(in_child(range, &device));
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(status, 0);
-	ck_assert_int_eq(board_store(&board, 0, UART, 4, 1), GH_BUS_DONE);
-	ck_assert_uint_eq(device.calls, 2);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("bus");
@@ -609,6 +564,5 @@ int main(void)
 	tcase_add_test(tcase, test_nested);
 	tcase_add_test(tcase, test_bad_exits);
 	tcase_add_loop_test(tcase, test_stop, 0, 2);
-	tcase_add_test(tcase, test_fork);
 	return run_suite(suite);
 }

@@ -184,6 +184,15 @@ static void *removal_thread(void *argument)
 	return NULL;
 }
 
+static void *let_go_later(void *argument)
+{
+	struct actor *actor = argument;
+
+	pause_ms(20);
+	atomic_store(&actor->let_go, true);
+	return NULL;
+}
+
 static uint32_t ranges_on_table(void)
 {
 	uint32_t count;
@@ -245,6 +254,40 @@ START_TEST(test_own)
 	ck_assert_int_eq(store(0, HERE), GH_BUS_UNMATCHED);
 	end();
 	ck_assert_uint_eq(atomic_load(&actor.removed), 1);
+}
+END_TEST
+
+/* Nor if another thread dispatches there than the one before; and that one, which is in no handler, waits. */
+START_TEST(test_other_thread)
+{
+	struct actor actor = { .waits = true };
+	struct gh_bus_range *range;
+	struct visit visit;
+	pthread_t thread;
+
+	begin(_i);
+	atomic_store(&actor.let_go, true);
+	actor.target = add_actor(&actor, HERE);
+	ck_assert_int_eq(store(0, HERE), GH_BUS_DONE);
+	actor.act = remove_target;
+	visit_begin(&visit, 0, HERE);
+	visit_end(&visit);
+	ck_assert_uint_eq(atomic_load(&actor.removed), 1);
+	/* This thread has remembered the range, and the handler runs on another one. */
+	actor.act = NULL;
+	range = add_actor(&actor, HERE);
+	ck_assert_int_eq(store(0, HERE), GH_BUS_DONE);
+	atomic_store(&actor.let_go, false);
+	atomic_store(&actor.entered, false);
+	visit_begin(&visit, 0, HERE);
+	await(&actor.entered);
+	ck_assert_int_eq(pthread_create(&thread, NULL, let_go_later, &actor), 0);
+	gh_bus_remove(range);
+	ck_assert(atomic_load(&actor.let_go));
+	ck_assert_uint_eq(atomic_load(&actor.removed), 2);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	visit_end(&visit);
+	end();
 }
 END_TEST
 
@@ -648,6 +691,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_waits, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_own, 0, 2 * BARRIERS);
+	tcase_add_loop_test(tcase, test_other_thread, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_each_other, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_last_one_tells, 0, BARRIERS);
 	tcase_add_test(tcase, test_lost_barrier);

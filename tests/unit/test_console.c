@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define UART UINT64_C(0x9000000)
@@ -118,32 +119,42 @@ static unsigned int fill(void)
 	return sent;
 }
 
+/* Returns its argument if all is as it was sent: an assertion belongs to the test's own thread. */
 static void *read_bulk(void *data)
 {
 	unsigned int count = 0;
 	uint8_t bytes[512];
 
-	(void)data;
 	while (count < BULK) {
 		ssize_t got = read(output[0], bytes, sizeof(bytes));
 
-		ck_assert_int_gt(got, 0);
+		if (got <= 0)
+			return NULL;
 		for (ssize_t i = 0; i < got; i++, count++)
-			ck_assert_uint_eq(bytes[i], nth(count));
+			if (bytes[i] != nth(count))
+				return NULL;
 	}
-	return NULL;
+	return data;
+}
+
+static void reader_end(pthread_t reader)
+{
+	void *result;
+
+	ck_assert_int_eq(pthread_join(reader, &result), 0);
+	ck_assert_ptr_eq(result, output);
 }
 
 static void *write_bulk(void *data)
 {
 	uint8_t bytes[INPUT];
 
-	(void)data;
 	for (unsigned int i = 0; i < INPUT; i++)
 		bytes[i] = nth(i);
-	ck_assert_int_eq(write(input[1], bytes, INPUT), INPUT);
+	if (write(input[1], bytes, INPUT) != INPUT)
+		return NULL;
 	close_end(&input[1]);
-	return NULL;
+	return data;
 }
 
 /* The guest stores until it has to wait, and a reader appears. */
@@ -156,14 +167,14 @@ START_TEST(test_output)
 	sent = fill();
 	ck_assert_uint_ge(sent, 1);
 	ck_assert_uint_lt(sent, BULK);
-	ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, NULL), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, output), 0);
 	while (sent < BULK) {
 		await(0x20);
 		for (unsigned int i = 0; i < UART16550_FIFO && sent < BULK; i++)
 			store(DATA, nth(sent++));
 	}
 	ck_assert_int_eq(console_close(console), 0);
-	(void)pthread_join(reader, NULL);
+	reader_end(reader);
 }
 END_TEST
 
@@ -175,14 +186,14 @@ START_TEST(test_output_at_the_end)
 
 	open_console();
 	sent = fill();
-	ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, NULL), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, output), 0);
 	ck_assert_int_eq(console_close(console), 0);
 	for (; sent < BULK; sent++) {
 		uint8_t byte = nth(sent);
 
 		ck_assert_int_eq(write(output[1], &byte, 1), 1);
 	}
-	(void)pthread_join(reader, NULL);
+	reader_end(reader);
 }
 END_TEST
 
@@ -215,6 +226,32 @@ START_TEST(test_unwanted_input)
 		close_end(&input[1]);
 	await(0x01);
 	ck_assert_int_eq(console_close(console), 0);
+}
+END_TEST
+
+/* A socket takes a part of what is written. */
+START_TEST(test_output_in_parts)
+{
+	const int least = 1;
+	pthread_t reader;
+
+	close_end(&output[0]);
+	close_end(&output[1]);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, output), 0);
+	ck_assert_int_eq(fcntl(output[0], F_SETFL, 0), 0); /* the reader's end blocks */
+	ck_assert_int_eq(setsockopt(output[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+	options.output = output[1];
+	open_console();
+	for (unsigned int sent = 0; sent < BULK; sent++) {
+		/* So many fit in any case; then the socket is full. */
+		if (sent == 4096)
+			ck_assert_int_eq(pthread_create(&reader, NULL, read_bulk, output), 0);
+		if (sent % UART16550_FIFO == 0 && sent >= 4096)
+			await(0x20);
+		store(DATA, nth(sent));
+	}
+	ck_assert_int_eq(console_close(console), 0);
+	reader_end(reader);
 }
 END_TEST
 
@@ -289,6 +326,7 @@ int main(void)
 	tcase_add_checked_fixture(core, setup, teardown);
 	tcase_add_test(core, test_output);
 	tcase_add_test(core, test_output_at_the_end);
+	tcase_add_test(core, test_output_in_parts);
 	tcase_add_test(core, test_input);
 	tcase_add_loop_test(core, test_unwanted_input, 0, 2);
 	tcase_add_test(core, test_descriptors);

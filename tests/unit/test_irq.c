@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lines that eventfds raise: every documented refusal, and what a guest sees of them on the simulated devices. */
+#include "table.h"
+#include "uapi/gunyah.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libfdt.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -265,6 +268,64 @@ START_TEST(test_gunyah_start_without_doorbell)
 }
 END_TEST
 
+static unsigned char *tree;
+
+/* The tree changes between the library's check and the resource manager's: the doorbell 5 is called 55 there. */
+static int spoil_tree(unsigned long request, uintptr_t arg)
+{
+	(void)arg;
+	if (request != UAPI_GUNYAH_START)
+		return 0;
+	for (int node = fdt_next_node(tree, -1, NULL); node >= 0; node = fdt_next_node(tree, node, NULL)) {
+		const fdt32_t *label = fdt_getprop(tree, node, "label", NULL);
+
+		if (label != NULL && fdt32_to_cpu(*label) == 5)
+			ck_assert_int_eq(fdt_setprop_inplace_u32(tree, node, "label", 55), 0);
+	}
+	return 0;
+}
+
+/*
+ * Whatever becomes of the doorbell, an eventfd of the library is closed before its irqfd is removed: the kernel would break
+ * otherwise. With a descriptor of the caller's that cannot be, and the simulated kernel says so.
+ */
+START_TEST(test_gunyah_order_of_removal)
+{
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_irq_options irq_options = GH_IRQ_OPTIONS_INIT;
+	struct gh_vm *real = open_sim(sim);
+	int fd = _i == 3 ? eventfd(0, EFD_CLOEXEC) : -1;
+	struct gh_irqfd *irqfd = NULL;
+	struct gh_irq *irq = NULL;
+
+	irq_options.line = 5;
+	if (_i == 2)
+		ck_assert_int_eq(gh_irq_add(real, &irq_options, &irq), 0);
+	else
+		ck_assert_int_eq(add(real, 5, 0, fd, &irqfd), 0);
+	map_at(real, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(real, &standard_tree);
+	(void)add_vcpu(real, 0);
+	ck_assert_int_eq(gh_vm_pointer(real, DTB_GPA, TREE_ROOM, (void **)&tree), 0);
+	table_on_ioctl = spoil_tree;
+	ck_assert_int_eq(gh_vm_start(real), 0);
+	table_on_ioctl = NULL;
+	if (_i != 1) {
+		gh_irqfd_remove(irqfd);
+		gh_irq_remove(irq);
+	}
+	gh_vm_close(real);
+	if (_i == 3)
+		ck_assert_ptr_nonnull(gh_sim_breakage(sim));
+	else
+		ck_assert_ptr_null(gh_sim_breakage(sim));
+	ck_assert_uint_eq(gh_sim_open_files(sim), 0);
+	gh_sim_free(sim);
+	if (fd >= 0)
+		(void)close(fd);
+}
+END_TEST
+
 START_TEST(test_geniezone_limits)
 {
 	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
@@ -305,6 +366,7 @@ int main(void)
 	tcase_add_loop_test(sims, test_removed, 0, 2);
 	tcase_add_test(sims, test_gunyah_without_doorbell);
 	tcase_add_test(sims, test_gunyah_start_without_doorbell);
+	tcase_add_loop_test(sims, test_gunyah_order_of_removal, 0, 4);
 	tcase_add_test(sims, test_geniezone_limits);
 	return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* VMs: the states and what may be called in each, the checks of a start, and what a forked child may do. */
+#include "board.h"
 #include "table.h"
-#include "util.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +33,9 @@ struct subject {
 	struct gh_vcpu *vcpu;
 	struct gh_sim *sim;
 	struct gh_ioevent *ioevent; /* of test_fork() */
+	struct gh_ioevent *emulated;
 	struct gh_irqfd *irqfd;
+	struct gh_irq *irq;
 };
 
 static void reach(struct subject *subject, enum state state)
@@ -415,11 +417,16 @@ static int child(struct subject *subject)
 	for (size_t i = 0; i < COUNT(calls); i++)
 		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
 			return 10 + (int)i;
+	if (gh_irq_set(subject->irq, 0) != -EPERM || gh_irq_set(subject->irq, 1) != -EPERM ||
+	    gh_irq_pulse(subject->irq) != -EINVAL)
+		return 3;
 	/* Removing and closing must not take away from the parent what both have: no request to the device. */
 	table_arm(0, 0);
 	table_counts = true;
 	gh_ioevent_remove(subject->ioevent);
+	gh_ioevent_remove(subject->emulated);
 	gh_irqfd_remove(subject->irqfd);
+	gh_irq_remove(subject->irq);
 	gh_vm_close(subject->vm);
 	table_counts = false;
 	if (table_requests() != 0)
@@ -432,6 +439,7 @@ START_TEST(test_fork)
 {
 	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
 	struct gh_irqfd_options line = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irq_options level = GH_IRQ_OPTIONS_INIT;
 	struct subject subject = { 0 };
 	int status = 0;
 	pid_t pid;
@@ -444,7 +452,15 @@ START_TEST(test_fork)
 	bell.gpa = 0x4000;
 	line.line = 5;
 	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &subject.ioevent), 0);
+	bell.gpa = 0x5000;
+	bell.flags = GH_IOEVENT_EMULATE;
+	ck_assert_int_eq(gh_ioevent_add(subject.vm, &bell, &subject.emulated), 0);
 	ck_assert_int_eq(gh_irqfd_add(subject.vm, &line, &subject.irqfd), 0);
+	/* With a thread of its own on Gunyah. */
+	level.line = 6;
+	level.flags = GH_IRQ_LEVEL;
+	ck_assert_int_eq(gh_irq_add(subject.vm, &level, &subject.irq), 0);
+	ck_assert_int_eq(gh_irq_set(subject.irq, 1), 0);
 	subject.vcpu = start_standard(subject.vm);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
@@ -457,6 +473,54 @@ START_TEST(test_fork)
 	ck_assert_uint_eq(run_once(subject.vcpu)->mmio.value, 2);
 	ck_assert_uint_eq(take_count(gh_ioevent_fd(subject.ioevent)), 1);
 	leave(&subject);
+}
+END_TEST
+
+#define BUS_DEVICE UINT64_C(0x9000000)
+
+static struct board board;
+
+static int bus_in_child(struct gh_bus_range *range, struct device *device)
+{
+	const struct gh_exit exit = { .kind = GH_EXIT_MMIO, .mmio = { .gpa = BUS_DEVICE, .width = 4, .is_store = 1 } };
+	const struct gh_bus_range_options options = device_options(device, "child", 0x1000, 8);
+	const struct gh_bus_unmatched_options unmatched = GH_BUS_UNMATCHED_OPTIONS_INIT;
+	struct gh_bus_range_counts range_counts = GH_BUS_RANGE_COUNTS_INIT;
+	struct gh_bus_counts counts = GH_BUS_COUNTS_INIT;
+
+	if (gh_bus_dispatch(board.vcpus[0], &exit) != -EPERM || gh_bus_dispatch(board.vcpus[1], &exit) != -EPERM ||
+	    device->calls != 1)
+		return 1;
+	if (gh_bus_add(board.vm, &options, NULL) != -EPERM || gh_bus_set_unmatched(board.vm, &unmatched) != -EPERM ||
+	    gh_bus_set_trace(board.vm, NULL) != -EPERM || gh_bus_range_counts(range, &range_counts) != -EPERM ||
+	    gh_bus_counts(board.vm, &counts) != -EPERM)
+		return 2;
+	gh_bus_remove(range);
+	if (device->removed != 0)
+		return 3;
+	gh_vm_close(board.vm);
+	return device->removed == 1 ? 0 : 4;
+}
+
+START_TEST(test_fork_with_bus)
+{
+	struct device device = { .verdict = GH_BUS_DONE };
+	struct gh_bus_range *range;
+	int status = -1;
+	pid_t child;
+
+	board_begin(&board, 2);
+	range = board_add_device(&board, &device, "uart", BUS_DEVICE, 0x1000);
+	ck_assert_int_eq(board_store(&board, 0, BUS_DEVICE, 4, 1), GH_BUS_DONE);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		_exit(bus_in_child(range, &device));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(board_store(&board, 0, BUS_DEVICE, 4, 1), GH_BUS_DONE);
+	ck_assert_uint_eq(device.calls, 2);
+	board_end(&board);
 }
 END_TEST
 
@@ -522,6 +586,7 @@ int main(void)
 	tcase_add_test(tcase, test_log);
 	tcase_add_test(tcase, test_two_vms);
 	tcase_add_loop_test(tcase, test_fork, 0, COUNT(kinds));
+	tcase_add_test(tcase, test_fork_with_bus);
 	tcase = add_case(suite, "simulated devices");
 	tcase_add_loop_test(tcase, test_gic_places, 0, 3);
 	tcase_add_test(tcase, test_refused_region);

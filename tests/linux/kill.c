@@ -86,8 +86,8 @@ static bool boot_and_kill(const struct run_request *request, unsigned int ms)
 	(void)pthread_join(thread, NULL);
 	if (result.end == RUN_KILLED && result.signal == SIGTERM)
 		return true;
-	(void)fprintf(stderr, "test-kill: %s, after %u ms: ended with %d, error %d: %s\n", request->device, ms, (int)result.end,
-		      result.failure.error, result.failure.cause);
+	(void)fprintf(stderr, "test-kill: %s, after %u ms: ended with %d, error %d: %s\n", request->device, ms,
+		      (int)result.end, result.failure.error, result.failure.cause);
 	return false;
 }
 

@@ -253,6 +253,9 @@ static void *run_to_end(void *data)
 			worker->stores++;
 		} else {
 			worker->ret = gh_mmio_complete(worker->vcpu, 0x1000 + worker->loads++ % 7);
+			/* The other vCPU has ended the VM meanwhile. */
+			if (worker->ret == -ESHUTDOWN)
+				worker->ret = 0;
 		}
 	} while (worker->ret == 0 && !worker->once);
 	return NULL;

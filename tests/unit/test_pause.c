@@ -65,6 +65,9 @@ static int count_inside(struct gh_sys *sys, int fd, unsigned long request, uintp
 {
 	int ret;
 
+	/* A vCPU that has not seen the pause yet gets here, and no further. */
+	if (*cancel != 0)
+		return -ECANCELED;
 	(void)atomic_fetch_add(&inside, 1);
 	ret = original.enter(sys, fd, request, arg, cancel);
 	(void)atomic_fetch_sub(&inside, 1);

@@ -432,20 +432,22 @@ static struct gh_image *open_bytes(const struct bytes *bytes, uint32_t format)
 
 static void boot_plan(struct box *box, const struct gh_image_plan *plan)
 {
-	const struct tree tree = { .cpus = 1 };
 	struct gh_memory memory = GH_MEMORY_INIT;
-	char blob[8192];
-	size_t size = tree_build(&tree, blob, sizeof(blob));
+	struct gh_fdt *fdt = NULL;
+	int ret;
 
 	memory.gpa = BOX_BASE;
 	memory.length = BOX_SIZE;
 	ck_assert_int_eq(gh_vm_map(box->vm, &memory, NULL), 0);
 	ck_assert_int_eq(gh_image_load_plan(box->vm, plan), 0);
-	box_put(box, plan->dtb_gpa, blob, size);
-	ck_assert_int_eq(gh_vm_set_dtb(box->vm, plan->dtb_gpa, plan->dtb_room), 0);
 	ck_assert_int_eq(gh_vm_set_entry(box->vm, plan->entry, plan->dtb_gpa), 0);
 	ck_assert_int_eq(gh_vcpu_create(box->vm, 0, &box->vcpus[0]), 0);
-	box_start(box);
+	ck_assert_int_eq(gh_fdt_open(box->vm, NULL, &fdt), 0);
+	ret = gh_fdt_finish(fdt, plan->dtb_gpa, plan->dtb_room);
+	ck_assert_msg(ret == 0, "tree: %d: %s", ret, gh_vm_failure(box->vm)->cause);
+	gh_fdt_close(fdt);
+	ret = gh_vm_start(box->vm);
+	ck_assert_msg(ret == 0, "start: %d: %s", ret, gh_vm_failure(box->vm)->cause);
 }
 
 /* A kernel that cannot begin where Gunyah does begins all the same, and finds its initrd where the plan says. */

@@ -66,7 +66,7 @@ static int count_inside(struct gh_sys *sys, int fd, unsigned long request, uintp
 	int ret;
 
 	/* A vCPU that has not seen the pause yet gets here, and no further. */
-	if (*cancel != 0)
+	if (__atomic_load_n(cancel, __ATOMIC_SEQ_CST) != 0)
 		return -ECANCELED;
 	(void)atomic_fetch_add(&inside, 1);
 	ret = original.enter(sys, fd, request, arg, cancel);

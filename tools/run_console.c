@@ -329,41 +329,47 @@ static void choose(struct run_console *console, struct pollfd fds[FDS])
 	fds[OUTPUT] = (struct pollfd){ .fd = waiting(console) > 0 ? STDOUT_FILENO : -1, .events = POLLOUT };
 }
 
+/* What poll() has found is done; false: *ret_event is why there is no more to do. */
+static bool attend(struct run_console *console, const struct pollfd fds[FDS], enum run_event *ret_event, int *ret_signal)
+{
+	struct signalfd_siginfo info;
+	uint64_t wakes;
+
+	if (fds[SIGNALS].revents != 0 && read(console->signals, &info, sizeof(info)) == sizeof(info)) {
+		*ret_signal = (int)info.ssi_signo;
+		*ret_event = RUN_EVENT_SIGNAL;
+		return false;
+	}
+	*ret_event = RUN_EVENT_ERROR;
+	if (fds[WAKE].revents != 0 && read(console->wake, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
+		return false;
+	if (fds[OUTPUT].revents != 0 && !write_text(console))
+		return false;
+	if (atomic_exchange(&console->wants_input, false) && console->n_keys > 0)
+		give_keys(console);
+	answer_prompt(console);
+	*ret_event = RUN_EVENT_ESCAPE;
+	if (fds[INPUT].revents != 0 && !read_keys(console))
+		return false;
+	*ret_event = RUN_EVENT_END;
+	return fds[END].revents == 0 && !atomic_load(&console->finished);
+}
+
 enum run_event run_console_serve(struct run_console *console, int *ret_signal)
 {
 	const unsigned int timeout = console->request->timeout;
 	const double until = timeout != 0 ? run_now_ms() + timeout * 1e3 : -1;
 	enum run_event event = RUN_EVENT_TIMEOUT;
-	struct signalfd_siginfo info;
 	struct pollfd fds[FDS];
-	uint64_t wakes;
 
 	for (;;) {
 		choose(console, fds);
-		if (poll(fds, FDS, remaining_ms(until)) == 0)
-			break;
-		if (fds[WAKE].revents != 0 && read(console->wake, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
-			return RUN_EVENT_ERROR;
-		if (fds[SIGNALS].revents != 0 && read(console->signals, &info, sizeof(info)) == sizeof(info)) {
-			*ret_signal = (int)info.ssi_signo;
-			event = RUN_EVENT_SIGNAL;
+		if (poll(fds, FDS, remaining_ms(until)) == 0) {
+			event = RUN_EVENT_TIMEOUT;
 			break;
 		}
-		if (fds[OUTPUT].revents != 0 && !write_text(console)) {
-			event = RUN_EVENT_ERROR;
+		if (!attend(console, fds, &event, ret_signal))
 			break;
-		}
-		if (atomic_exchange(&console->wants_input, false) && console->n_keys > 0)
-			give_keys(console);
-		answer_prompt(console);
-		if (fds[INPUT].revents != 0 && !read_keys(console)) {
-			event = RUN_EVENT_ESCAPE;
-			break;
-		}
-		if (fds[END].revents != 0 || atomic_load(&console->finished)) {
-			event = RUN_EVENT_END;
-			break;
-		}
 	}
 	if (event != RUN_EVENT_ERROR)
 		write_last_words(console);

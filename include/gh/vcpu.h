@@ -82,7 +82,7 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * @retval -EINVAL An argument is NULL.
  * @retval -EBUSY  The VM has not been started; or a load waits for its answer; or (Gunyah) the hypervisor has been busy for
  *                 a second, in which case the call may be repeated.
- * @retval -EPERM  Another thread is inside, or this is a forked child.
+ * @retval -EPERM  Another thread is inside or has the vCPU in gh_vcpu_loop() or gh_vm_run(), or this is a forked child.
  * @retval -EPROTO The kernel reported something that breaks its own interface.
  * @return Otherwise the errno of the kernel. gh_vcpu_failure() has the reason.
  *

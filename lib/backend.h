@@ -44,20 +44,28 @@ struct gh_caps {
 	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
 	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
 	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
+	/* The longest region that the kernel takes, and the pieces that the core makes of a longer one; 0: any length goes. */
+	uint64_t region_limit;
+	uint64_t region_piece;
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
 
 enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
 
-/* One piece of guest memory. The core owns it; entries never move while the VM lives. */
+/*
+ * One piece of guest memory: what one gh_vm_map() has mapped, or a part of it that the kernel can take. The core owns it;
+ * entries never move while the VM lives.
+ */
 struct gh_region {
-	uint32_t id;   /* 0, 1, 2, ... without gaps, in the order of mapping: Gunyah's label, the others' slot */
+	uint32_t id;   /* Gunyah's label, KVM's slot: the lowest free one, or for further parts the highest free one */
 	uint32_t prot; /* GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC */
 	enum gh_region_state state;
 	uint64_t gpa;
 	uint64_t length;
 	uint8_t *host;
+	uint32_t map;  /* the id of the first part, which is what the caller knows */
+	uint32_t slot; /* its place in the table when it was handed over: without gaps where the kernel removes nothing */
 };
 
 /* One interrupt line that an eventfd raises. */
@@ -165,6 +173,11 @@ struct gh_backend {
 	void (*vm_destroy)(struct gh_bvm *vm);
 	/* Gives memory to the guest: state is SHARED or TO_LEND. Serial, before the start. */
 	int (*vm_map)(struct gh_bvm *vm, const struct gh_region *region);
+	/*
+	 * Takes memory back, before or after the start; on failure the guest has it still. -EOPNOTSUPP, or NULL: this kernel
+	 * cannot, and the core makes a new VM before the start, and refuses after it. Serial.
+	 */
+	int (*vm_unmap)(struct gh_bvm *vm, const struct gh_region *region);
 	/*
 	 * Everything that can be found wrong without the kernel, before any request of the start is made: nothing has changed
 	 * when it fails, and the start may be tried again. Optional. Serial.

@@ -221,7 +221,8 @@ int gh_courier_start(struct gh_vm *vm)
 	struct gh_courier *courier;
 	int ret;
 
-	if (!vm->b.caps.answer_is_fragile)
+	/* After a reset the one from before is still there. */
+	if (!vm->b.caps.answer_is_fragile || vm->courier != NULL)
 		return 0;
 	courier = calloc(1, sizeof(*courier));
 	if (courier == NULL)

@@ -16,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <gh/memory.h>
 #include <gh/vm.h>
 
 #define STEP_PROBE "look for Gunyah"
 #define REQUEST(name, number) name " (" number ")"
+#define PIECE (UINT64_C(256) << 20)
 
 /* --- probe -------------------------------------------------------------------------------------------------------- */
 
@@ -70,6 +72,18 @@ static const char *dialect_name(bool lends, bool newer)
 	return lends ? "android14-6.1" : "as posted in v9 to v14";
 }
 
+/*
+ * The kernel keeps a pointer for each page of a region in one piece of its memory, which can have 1024 pages. More: ENOMEM,
+ * and a warning of the kernel (section 10.2). The memory of a kernel that has run for long has few pieces of that size, so
+ * what must be cut is cut smaller (section 4).
+ */
+static uint64_t region_limit(void)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return page * 1024 / sizeof(uint64_t) * page;
+}
+
 static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure)
 {
 	int vm = sys->ioctl(sys, dev, UAPI_GUNYAH_CREATE_VM, 0);
@@ -111,6 +125,8 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 		.locks_memory = true,
 		.writes_memory_node = true,
 		.mmio_end = UINT64_C(1) << 30,
+		.region_limit = region_limit(),
+		.region_piece = PIECE,
 	};
 	return 0;
 }
@@ -141,21 +157,6 @@ static void gunyah_vm_destroy(struct gh_bvm *vm)
 	(void)vm->sys->close(vm->sys, vm->fd);
 }
 
-/*
- * The kernel keeps a pointer for each page in one piece of its memory, which can have 1024 pages. More: ENOMEM, and a
- * warning of the kernel (section 10.2).
- */
-static int check_size(struct gh_bvm *vm, const struct gh_region *region)
-{
-	uint64_t largest = (uint64_t)vm->page_size * 1024 / sizeof(uint64_t) * vm->page_size;
-
-	if (region->length <= largest)
-		return 0;
-	return gh_fail(vm->failure, -ENOMEM, "map memory", NULL, "Use several regions of 64 to 256 MiB.",
-		       "The kernel cannot keep a list of all pages of a region that is larger than %llu MiB.",
-		       (unsigned long long)(largest >> 20));
-}
-
 static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
 {
 	if (error == -ENOMEM)
@@ -182,11 +183,9 @@ static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 		.size = region->length,
 		.host = (uintptr_t)region->host,
 	};
-	int ret = check_size(vm, region);
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
+				(uintptr_t)&arg);
 
-	if (ret < 0)
-		return ret;
-	ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 	if (ret < 0)
 		return explain_map(vm, region, ret,
 				   lend ? REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")

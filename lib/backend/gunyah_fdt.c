@@ -113,7 +113,8 @@ static void write_vdevices(struct gh_fdt_writer *writer, int config, const struc
 	if (!gh_fdt_has(writer, vdevices, "generate"))
 		gh_fdt_put_string(writer, vdevices, "generate", "/hypervisor");
 	for (uint32_t i = vm->n_regions; i-- > 0;)
-		if (vm->regions[i] != main_memory && i < REGIONS && !is_set(present.shms, i))
+		if (vm->regions[i] != main_memory && vm->regions[i]->id < REGIONS &&
+		    !is_set(present.shms, vm->regions[i]->id))
 			write_shm(writer, vdevices, vm->regions[i]);
 	for (size_t i = plan->n_lines; i-- > 0;)
 		if (!is_set(present.bells, plan->lines[i].line))

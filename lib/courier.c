@@ -222,7 +222,7 @@ int gh_courier_start(struct gh_vm *vm)
 	int ret;
 
 	/* After a reset the one from before is still there. */
-	if (!vm->b.caps.answer_is_fragile || vm->courier != NULL)
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER) || vm->courier != NULL)
 		return 0;
 	courier = calloc(1, sizeof(*courier));
 	if (courier == NULL)

@@ -14,7 +14,8 @@
 #define SIMULATED "sim:"
 
 /* In the order in which they are tried. */
-static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_kvm };
+static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_halla,
+							  &gh_backend_kvm };
 #define REAL_BACKENDS (sizeof(real_backends) / sizeof(real_backends[0]))
 
 struct gh_probe {
@@ -39,7 +40,7 @@ int gh_vm_options_read(const struct gh_vm_options *callers, struct gh_vm_options
 	if (own->device != NULL && (own->device_fd >= 0 || own->machine != NULL))
 		return gh_fail_argument(own->failure, -EINVAL, STEP,
 					"A device's path is given, and its descriptor or a simulated machine, too.");
-	return 0;
+	return gh_caps_check(own);
 }
 
 static bool is_auto(const struct gh_vm_options *options)
@@ -188,6 +189,8 @@ static int try_backend(const struct gh_vm_options *options, const struct place *
 	*ret_target = (struct gh_target){ .sys = sys, .ops = backend, .fd = fd };
 	ret = backend->probe(sys, fd, &ret_target->caps, failure);
 	if (ret == 0)
+		ret = gh_caps_override(&ret_target->caps, backend, options, failure);
+	if (ret == 0)
 		return 0;
 	if (fd >= 0)
 		(void)sys->close(sys, fd);
@@ -242,8 +245,8 @@ static int try_all(const struct gh_vm_options *options, const struct place *plac
 	if (options->failure != NULL && best.error == -ENOENT)
 		return gh_fail(options->failure, -ENODEV, STEP, "open",
 			       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah).",
-			       "There is none of %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
-			       real_backends[2]->device);
+			       "There is none of %s, %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
+			       real_backends[2]->device, real_backends[3]->device);
 	if (options->failure != NULL)
 		options->failure->error = -ENODEV;
 	return -ENODEV;
@@ -266,7 +269,7 @@ int gh_target_open(const struct gh_vm_options *options, struct gh_target *ret_ta
 	int ret;
 
 	if (!is_auto(options) && !is_known(options))
-		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm, fake or auto.",
+		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm, fake or auto.",
 			       "There is no backend \"%s\".", options->backend);
 	if (!is_auto(options) && strcmp(options->backend, gh_backend_fake.name) == 0)
 		return open_fake(options, ret_target);
@@ -290,6 +293,7 @@ static void fill(struct gh_probe_entry *entry, const struct gh_caps *caps)
 	entry->gpa_bits = caps->gpa_bits;
 	entry->gpa_align = caps->gpa_align;
 	entry->features = caps->features;
+	entry->quirks = caps->quirks;
 }
 
 static void probe_one(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place,
@@ -334,7 +338,7 @@ int gh_probe(const struct gh_vm_options *callers, struct gh_probe **ret_probe)
 	if (ret < 0)
 		return ret;
 	if (!is_auto(&options) && !is_known(&options))
-		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm or auto.",
+		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm or auto.",
 			       "There is no backend \"%s\".", options.backend);
 	probe = calloc(1, sizeof(*probe));
 	if (probe == NULL)

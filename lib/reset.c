@@ -32,7 +32,7 @@ static int hand_over_again(struct gh_vm *vm, struct gh_region *region)
 {
 	int ret = gh_region_hand_over(vm, region);
 
-	for (unsigned int i = 0; ret == -ENOMEM && vm->b.caps.locks_memory && i < NAPS; i++) {
+	for (unsigned int i = 0; ret == -ENOMEM && gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY) && i < NAPS; i++) {
 		nap(vm->b.sys);
 		ret = gh_region_hand_over(vm, region);
 	}

@@ -263,9 +263,11 @@ static int files_open(struct gh_sys *sys, const char *path, int flags)
 	struct gh_sim *sim = sim_machine_of(sys);
 	const struct sim_driver *driver = sim_machine_driver(sim);
 
-	if (strcmp(path, driver->path) != 0)
-		return kernel->open(kernel, path, flags);
-	return driver->open(sim, flags);
+	if (strcmp(path, driver->path) == 0)
+		return driver->open(sim, flags);
+	if (driver->open_other != NULL && strncmp(path, "/sys/", 5) == 0)
+		return driver->open_other(sim, path);
+	return kernel->open(kernel, path, flags);
 }
 
 static int files_close(struct gh_sys *sys, int fd)

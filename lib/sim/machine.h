@@ -32,7 +32,6 @@ int sim_watcher_new(struct sim_watcher **ret_watcher);
 void sim_watcher_free(struct sim_watcher *watcher);
 
 struct gh_sim *sim_machine_of(struct gh_sys *sys);
-const struct sim_driver *sim_machine_driver(struct gh_sim *sim);
 struct sim_files *sim_machine_files(struct gh_sim *sim);
 struct sim_watcher *sim_machine_watcher(struct gh_sim *sim);
 

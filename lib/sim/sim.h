@@ -37,17 +37,24 @@ struct sim_file {
 	struct sim_file *next; /* used by files.c at the end */
 };
 
-/* Which device the machine has; each driver is one of these. */
+/* Which device the machine has; each revision of a driver is one of these. */
 struct sim_driver {
 	const char *path;     /* "/dev/gunyah" */
 	const char *name;     /* "gunyah": first half of a device string */
-	const char *revision; /* "android14-6.1": second half */
+	const char *revision; /* "android14-6.1": second half; other names of the same one follow, after spaces */
 	/* A new open of the device. */
 	int (*open)(struct gh_sim *sim, int flags);
+	const void *switches; /* the driver's own: how this revision differs */
+	/* Another file of the driver's, such as one of sysfs: a descriptor, or -errno. NULL: it has none. */
+	int (*open_other)(struct gh_sim *sim, const char *path);
 };
 
 extern const struct sim_driver sim_driver_gunyah;
-extern const struct sim_driver sim_driver_gzvm;
+/* Every revision, the one that a device string without a revision means first; NULL at the end. */
+extern const struct sim_driver *const sim_drivers_gzvm[];
+extern const struct sim_driver *const sim_drivers_halla[];
+
+const struct sim_driver *sim_machine_driver(struct gh_sim *sim);
 
 enum sim_policy { SIM_POLICY_DEBUG, SIM_POLICY_PRODUCTION };
 

@@ -159,7 +159,8 @@ struct gh_backend {
 
 	/*
 	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one
-	 * (no failure text), or ours in a dialect that is not supported (with a failure text). Any thread.
+	 * (no failure text), or ours in a dialect that is not supported (with a failure text, and if it has a name, that as
+	 * ret_caps->dialect). *ret_caps is all zero before. Any thread.
 	 */
 	int (*probe)(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struct gh_failure *failure);
 

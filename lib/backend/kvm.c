@@ -70,6 +70,14 @@ static int kvm_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struc
 
 	if (version < 0)
 		return -ENODEV;
+	if (version == UAPI_KVM_API_VERSION_GUNYAH) {
+		ret_caps->dialect = "Gunyah behind KVM's interface (version 13)";
+		return gh_fail(
+			failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
+			"Boot a kernel with Gunyah's own driver, which has /dev/gunyah: Android's from 6.1 on.",
+			"Gunyah behind KVM's interface (version 13), as proposed in 2025: no doorbells, no direct lines, "
+			"one vCPU, and no word of how the guest ended.");
+	}
 	if (version != UAPI_KVM_API_VERSION)
 		return gh_fail(failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION", "Use a kernel from Linux 2.6.22 on.",
 			       "The device speaks version %d of KVM's interface, not %d.", version, UAPI_KVM_API_VERSION);

@@ -70,7 +70,7 @@ static int give_to_engine(struct gzvm_vm *vm, const struct gzvm_slot *slot, bool
 	return ret == -EEXIST ? 0 : gzvm_engine_code(ret);
 }
 
-/* Every page is there when the call returns, and can be written to. Kernels without this request of madvise() wait. */
+/* Every page of a writable mapping is there when the call returns. Kernels without this request of madvise() wait. */
 static int pin(const struct uapi_gzvm_region *region)
 {
 	void *start = (void *)(uintptr_t)(region->host & ~(uint64_t)(GZVM_PAGE - 1));
@@ -80,7 +80,7 @@ static int pin(const struct uapi_gzvm_region *region)
 	return -EFAULT;
 }
 
-static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region)
+static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region, bool writable)
 {
 	struct gzvm_slot slot = { true, region->gpa / GZVM_PAGE, region->size / GZVM_PAGE, region->host };
 	bool known = engine_has(vm, &slot);
@@ -91,7 +91,7 @@ static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region)
 		return -EFAULT;
 	if (gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_MEMORY) != 0)
 		return -EFAULT;
-	if (vm->switches->pins_at_once && pin(region) < 0)
+	if (vm->switches->pins_at_once && (!writable || pin(region) < 0))
 		return -EFAULT;
 	return give_to_engine(vm, &slot, known) == 0 ? 0 : -EFAULT;
 }
@@ -124,7 +124,7 @@ long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
 	if (vma.end - vma.start != region.size)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
-	ret = set_slot(vm, &region);
+	ret = set_slot(vm, &region, vma.writable);
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

@@ -304,18 +304,30 @@ static int vcpu_new(struct gzvm_vm *vm, uint32_t id, struct gzvm_vcpu **ret_vcpu
 	return ret;
 }
 
-static int vcpu_open(struct gzvm_vm *vm, uint32_t id)
+/* What the hypervisor says to a new one; a duplicate it refuses, because the driver would lose the old one. */
+static int ask_for_vcpu(struct gzvm_vm *vm, uint32_t id)
+{
+	int ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
+
+	if (ret == 0 && vm->vcpus[id] != NULL)
+		ret = -EINVAL;
+	if (ret < 0 && vm->switches->vcpus_keep_vm)
+		sim_machine_breakage(vm->sim, "a failed CREATE_VCPU has kept a reference: its VM never ends");
+	return ret;
+}
+
+/* Under the VM's lock. */
+int gzvm_vcpu_open(struct gzvm_vm *vm, uint32_t id)
 {
 	struct gzvm_vcpu *vcpu = NULL;
 	char name[24];
 	int ret;
 
-	ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
-	if (ret < 0)
-		return ret;
-	if (vm->vcpus[id] != NULL)
-		return -EINVAL; /* the hypervisor refuses; the driver would have lost the old one */
-	ret = vcpu_new(vm, id, &vcpu);
+	if (id >= (vm->switches->is_halla ? GZVM_VCPUS : UAPI_GZVM_MAX_VCPUS))
+		return -EINVAL;
+	ret = ask_for_vcpu(vm, id);
+	if (ret == 0)
+		ret = vcpu_new(vm, id, &vcpu);
 	if (ret < 0)
 		return ret;
 	vm->vcpus[id] = vcpu;
@@ -323,18 +335,5 @@ static int vcpu_open(struct gzvm_vm *vm, uint32_t id)
 	ret = sim_file_new(vm->sim, &vcpu_ops, name, vcpu, 0, NULL);
 	if (ret >= 0)
 		vm->files++;
-	return ret;
-}
-
-/* Under the VM's lock. */
-int gzvm_vcpu_open(struct gzvm_vm *vm, uint32_t id)
-{
-	int ret;
-
-	if (id >= (vm->switches->is_halla ? GZVM_VCPUS : UAPI_GZVM_MAX_VCPUS))
-		return -EINVAL;
-	ret = vcpu_open(vm, id);
-	if (ret < 0 && vm->switches->vcpus_keep_vm)
-		sim_machine_breakage(vm->sim, "a failed CREATE_VCPU has kept a reference: its VM never ends");
 	return ret;
 }

@@ -48,7 +48,8 @@ struct shown {
 	}
 
 /* Compares what a revision does with its row. */
-__attribute__((format(printf, 3, 4))) static inline void show(struct shown *shown, const char *name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static inline void show(struct shown *shown, const char *name, const char *format,
+							      ...)
 {
 	char got[256];
 	va_list list;

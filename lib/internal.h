@@ -55,6 +55,8 @@ struct gh_mapping {
 	size_t length;
 	void *locked; /* NULL: nothing is */
 	size_t locked_length;
+	void *hidden; /* a caller's, from forked children; NULL: not */
+	size_t hidden_length;
 };
 
 struct gh_courier;

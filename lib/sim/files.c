@@ -270,6 +270,17 @@ static int files_open(struct gh_sys *sys, const char *path, int flags)
 	return kernel->open(kernel, path, flags);
 }
 
+/* What it refers to stays the parent's. The lock may have been held when the child was forked. */
+static int close_in_child(struct sim_files *files, int fd)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	const struct entry *entry = find_descriptor(files, fd);
+
+	if (entry != NULL && entry->file->ops->in_child != NULL)
+		entry->file->ops->in_child(entry->file);
+	return kernel->close(kernel, fd);
+}
+
 static int files_close(struct gh_sys *sys, int fd)
 {
 	struct gh_sys *kernel = gh_sys_kernel();
@@ -279,7 +290,7 @@ static int files_close(struct gh_sys *sys, int fd)
 	int ret;
 
 	if (sim_machine_in_child(sim_machine_of(sys)))
-		return kernel->close(kernel, fd);
+		return close_in_child(files, fd);
 	/* The entry goes first: once it is closed, the number may come back in another thread. */
 	pthread_mutex_lock(&files->lock);
 	entry = find_descriptor(files, fd);

@@ -228,9 +228,9 @@ static int hand_over_parts(struct gh_vm *vm, const struct gh_region *whole, uint
 
 /*
  * A part was refused: the kernel may have others, or even this one in its table. Where it gives nothing back, only a new VM
- * has none of them.
+ * has none of them; and if the VM runs already, the guest keeps what it has got. False: so it is.
  */
-static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
+static bool take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 {
 	struct gh_failure failure = vm->failure;
 	uint32_t handed = vm->b.n_regions - first;
@@ -238,11 +238,17 @@ static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 
 	for (uint32_t i = first; i < first + handed && clean; i++)
 		clean = vm->b.ops->vm_unmap(&vm->b, vm->regions[i]) == 0;
+	vm->failure = failure;
+	if (!clean && handed != 0 && atomic_load(&vm->state) == GH_VM_STARTED) {
+		free_parts(vm, parts - handed);
+		return false;
+	}
 	vm->b.n_regions = first;
 	free_parts(vm, parts);
-	if (!clean)
+	if (!clean && atomic_load(&vm->state) == GH_VM_OPEN)
 		(void)gh_vm_renew(vm, STEP);
 	vm->failure = failure;
+	return true;
 }
 
 /* The host's side of it, and then the kernel's. */
@@ -258,14 +264,13 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 		ret = gh_mapping_prepare(vm, memory->flags, whole, &mapping);
 	if (ret == 0)
 		ret = hand_over_parts(vm, whole, parts);
-	if (ret < 0) {
-		take_back(vm, first, parts);
+	if (ret < 0 && take_back(vm, first, parts)) {
 		gh_mapping_free(vm, &mapping);
 		return ret;
 	}
 	gh_mapping_keep(vm, whole, &mapping);
 	vm->mappings[first] = mapping;
-	return 0;
+	return ret;
 }
 
 /* Under the lock. */

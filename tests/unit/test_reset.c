@@ -411,13 +411,13 @@ START_TEST(test_kicks_stay)
 }
 END_TEST
 
-static int interruptions;
+static atomic_int interruptions;
 
 static int count_interruptions(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	(void)data;
 	(void)vcpu;
-	interruptions += exit->kind == GH_EXIT_INTERRUPTED;
+	(void)atomic_fetch_add(&interruptions, exit->kind == GH_EXIT_INTERRUPTED);
 	return GH_LOOP_CONTINUE;
 }
 
@@ -432,11 +432,11 @@ START_TEST(test_quit)
 	machine_start(&machine);
 	ck_assert_int_eq(gh_vm_quit(machine.rig.vm), 0);
 	ck_assert_int_eq(gh_vcpu_loop(machine.vcpus[0], &options), -ECANCELED);
-	interruptions = 0;
+	atomic_store(&interruptions, 0);
 	machine_reset(&machine);
 	machine_start(&machine);
 	ck_assert_int_eq(gh_vm_run(machine.rig.vm, &options), GH_STOP_POWER_OFF);
-	ck_assert_int_le(interruptions, 2);
+	ck_assert_int_le(atomic_load(&interruptions), 2);
 	machine_end(&machine);
 }
 END_TEST

@@ -78,6 +78,7 @@ static const char *device_wanted(const struct gh_vm_options *options)
 struct place {
 	struct gh_sys *sys;
 	const char *path; /* NULL: each backend's own */
+	bool is_simulated;
 };
 
 static int no_libghsim(const struct gh_vm_options *options)
@@ -105,6 +106,7 @@ static int find_simulated(const struct gh_vm_options *options, const char *devic
 	}
 	ret_place->sys = load.table(sim);
 	ret_place->path = load.device_path(sim);
+	ret_place->is_simulated = true;
 	if (options->machine == NULL)
 		load.free_machine(sim); /* the table keeps it */
 	return 0;
@@ -116,8 +118,7 @@ static int find_place(const struct gh_vm_options *options, struct place *ret_pla
 
 	if (options->machine != NULL || (device != NULL && strncmp(device, SIMULATED, strlen(SIMULATED)) == 0))
 		return find_simulated(options, device, ret_place);
-	ret_place->sys = gh_sys_kernel();
-	ret_place->path = device;
+	*ret_place = (struct place){ .sys = gh_sys_kernel(), .path = device };
 	return 0;
 }
 
@@ -166,6 +167,7 @@ static int open_device(const struct gh_vm_options *options, const struct place *
 
 	if (backend->device == NULL)
 		return -1;
+	refusal->is_simulated = place->is_simulated;
 	if (options->device_fd < 0)
 		refusal->path = place->path != NULL ? place->path : backend->device;
 	fd = options->device_fd < 0 ? sys->open(sys, refusal->path, O_RDWR) : sys->dup(sys, options->device_fd, 0);

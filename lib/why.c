@@ -311,6 +311,11 @@ int gh_why_open(struct gh_refusal *refusal, int error)
 		if (open_errors[i].error == error)
 			why = open_errors[i];
 	refusal->missing = why.missing;
+	if (refusal->is_simulated && error == -ENODEV) {
+		why.cause = "A simulated device plays its guests on KVM, and this machine has none for arm64.";
+		why.remedy = "Name a script for the guest (sim:...,script=FILE), or run on an arm64 machine with /dev/kvm "
+			     "(tools/arm64-run emulates one).";
+	}
 	return gh_fail(&refusal->failure, error, STEP_OPEN, "open", why.remedy, "%s: %s",
 		       refusal->path != NULL ? refusal->path : "the adopted descriptor", why.cause);
 }

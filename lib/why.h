@@ -10,6 +10,7 @@ struct gh_refusal {
 	enum gh_missing missing;
 	const char *dialect; /* in words, constant; NULL: not known */
 	const char *path;    /* NULL: an adopted descriptor */
+	bool is_simulated;
 	struct gh_failure failure;
 };
 

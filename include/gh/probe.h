@@ -70,6 +70,19 @@ enum gh_quirk {
 	GH_QUIRK_EVENTFD_GOES_FIRST = 1 << 7,
 	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
 	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
+	/** The kernel has no request for the devicetree's address: the guest is told in x0 alone. */
+	GH_QUIRK_NO_DTB_REQUEST = 1 << 20,
+	/**
+	 * Page faults and page releases that the kernel has handled itself still stand in the run buffer after an interruption:
+	 * such exits are not delivered.
+	 */
+	GH_QUIRK_SHOWS_HANDLED_EXITS = 1 << 21,
+	/** Likewise exceptions with details of the hypervisor's, which the kernel takes for handled. */
+	GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS = 1 << 22,
+	/** Likewise the guest's question for the time: its answer stands in place of the function. */
+	GH_QUIRK_SHOWS_ANSWERED_TIME = 1 << 23,
+	/** The kernel does not say where a page fault was: gh_exit_fault::gpa is UINT64_MAX. */
+	GH_QUIRK_NO_FAULT_ADDRESS = 1 << 24,
 };
 
 /** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */
@@ -89,7 +102,7 @@ enum gh_missing {
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */
 struct gh_probe_entry {
-	const char *backend;       /**< "gunyah", "geniezone", "kvm". */
+	const char *backend;       /**< "gunyah", "geniezone", "halla", "kvm". */
 	const char *device;        /**< Path that was tried. */
 	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if that is not known. */
 	uint32_t usable;           /**< 1 if gh_vm_open() would use it. */
@@ -131,7 +144,9 @@ GH_BEGIN_DECLS
  * @asunsafe
  * @par Kernel requests
  * open(), close(); Gunyah: GH_CREATE_VM, then GH_VM_ADD_FUNCTION, GH_VM_SET_USER_MEM_REGION and
- * GH_VM_ANDROID_LEND_USER_MEM with a NULL argument; GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
+ * GH_VM_ANDROID_LEND_USER_MEM with a NULL argument; GenieZone: GZVM_CHECK_EXTENSION, GZVM_CREATE_VM,
+ * then GZVM_IRQFD, GZVM_SET_USER_MEMORY_REGION and GZVM_SET_DTB_CONFIG so that they are refused, GZVM_IOEVENTFD, and with old
+ * kernels GZVM_CREATE_VCPU and GZVM_GET_ONE_REG; Halla: the same with its numbers; KVM: KVM_GET_API_VERSION,
  * KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
  * @since 0.1
  */

@@ -27,23 +27,11 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;        /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;         /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;        /* of a region, in bytes; at least the page size */
-	bool read_only_memory;     /* regions without WRITE are really read-only for the guest */
-	bool one_line_per_eventfd; /* a second line for an eventfd is refused */
-	bool misses_early_signal;  /* an eventfd that is readable already when its irqfd is added raises nothing */
-	/* a doorbell without a data match takes stores of any width, and allows no other at its address */
-	bool doorbells_ignore_width;
-	bool removes_by_address; /* removing a doorbell removes all of its address; the core adds the others again */
-	bool answer_is_fragile;  /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;        /* vCPUs may be added after the start */
-	bool needs_dtb;          /* cannot start without a devicetree */
-	bool locks_memory;       /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
-	bool memory_must_stay;   /* pages must not age before the guest's first touch: lock them if that can be */
-	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
-	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
-	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
+	uint32_t max_lines; /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;  /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align; /* of a region, in bytes; at least the page size */
+	uint64_t mmio_end;  /* accesses from here on are not reported to user space; 0: all are */
+	uint64_t quirks;    /* GH_QUIRK_*, public */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -122,6 +110,16 @@ struct gh_bvm {
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 
+static inline bool gh_can(const struct gh_bvm *vm, uint64_t feature)
+{
+	return (vm->caps.features & feature) != 0;
+}
+
+static inline bool gh_is_quirky(const struct gh_bvm *vm, uint64_t quirk)
+{
+	return (vm->caps.quirks & quirk) != 0;
+}
+
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */
 struct gh_bvcpu {
 	struct gh_bvm *vm;
@@ -152,6 +150,12 @@ struct gh_bvcpu {
 struct gh_backend {
 	const char *name;   /* "gunyah", "geniezone", "kvm", "fake" */
 	const char *device; /* default path; NULL for a backend without a device */
+	/*
+	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
+	 * slots are called, and the kernel refuses what it does not know.
+	 */
+	uint64_t possible;
+	uint64_t certain; /* features that its code relies on: a caller cannot say that the kernel lacks them */
 
 	/*
 	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one

@@ -149,7 +149,7 @@ struct gh_vcpu {
 	atomic_uint entry;                 /* ordered by live->pending */
 	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
 	bool made;                         /* the kernel has it */
-	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	bool is_fragile;                   /* GH_QUIRK_FRAGILE_ANSWER */
 	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
@@ -202,6 +202,11 @@ struct gh_simload {
 	const char *(*device_path)(struct gh_sim *sim);
 };
 int gh_simload(struct gh_simload *ret_load);
+
+/* caps.c: features and quirks that the caller wants on or off */
+int gh_caps_check(const struct gh_vm_options *options);
+int gh_caps_override(struct gh_caps *caps, const struct gh_backend *ops, const struct gh_vm_options *options,
+		     struct gh_failure *failure);
 
 /* vm.c */
 static inline bool gh_vm_is_forked(const struct gh_vm *vm)

@@ -58,7 +58,7 @@ static int check_new(struct gh_vm *vm, uint32_t id)
 {
 	enum gh_vm_state state = atomic_load(&vm->state);
 
-	if (state == GH_VM_BROKEN || (state == GH_VM_STARTED && !vm->b.caps.eager_vcpus))
+	if (state == GH_VM_BROKEN || (state == GH_VM_STARTED && !gh_can(&vm->b, GH_FEATURE_LATE_VCPUS)))
 		return gh_fail_state(&vm->failure, STEP_CREATE, "The VM has been started, and takes no more vCPUs.");
 	if (id >= vm->b.caps.max_vcpus)
 		return gh_fail(&vm->failure, -ERANGE, STEP_CREATE, NULL, "Use ids from 0 on, without gaps.",
@@ -91,7 +91,7 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	vcpu->vm = vm;
 	vcpu->live = &vm->wiped->vcpus[id];
 	atomic_init(&vcpu->entry, GH_INSIDE);
-	vcpu->is_fragile = vm->b.caps.answer_is_fragile;
+	vcpu->is_fragile = gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER);
 	vcpu->run = vm->b.ops->vcpu_run;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
@@ -419,7 +419,7 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 		was = GH_PENDING_STORE;
 	if (!begin_answer(vcpu, was))
 		return wrong_answer(vcpu);
-	if (vcpu->b.vm->ops->vcpu_abort == NULL)
+	if (!gh_can(vcpu->b.vm, GH_FEATURE_MMIO_ABORT))
 		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
 			      "This hypervisor cannot abort an access of the guest.");
 	else

@@ -240,6 +240,11 @@ uint64_t gh_vm_features(const struct gh_vm *vm)
 	return vm != NULL ? vm->b.caps.features : 0;
 }
 
+uint64_t gh_vm_quirks(const struct gh_vm *vm)
+{
+	return vm != NULL ? vm->b.caps.quirks : 0;
+}
+
 /* --- configuration ------------------------------------------------------------------------------------------------ */
 
 static int check_open(struct gh_vm *vm)
@@ -333,7 +338,7 @@ static int check_start(struct gh_vm *vm)
 		return gh_fail(
 			&vm->failure, -EINVAL, STEP_START, NULL, "Call gh_fdt_finish() after the last gh_vcpu_create().",
 			"The devicetree was built for %u vCPUs, and there is a vCPU %u.", vm->tree_cpus, vm->b.max_vcpu_id);
-	if (vm->b.dtb_size == 0 && vm->b.caps.needs_dtb)
+	if (vm->b.dtb_size == 0 && gh_can(&vm->b, GH_FEATURE_NEEDS_DTB))
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
@@ -341,6 +346,9 @@ static int check_start(struct gh_vm *vm)
 					"The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
+	else if (vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS))
+		ret = gh_fail(&vm->failure, -EOPNOTSUPP, STEP_START, NULL, "Do not set registers.",
+			      "This hypervisor lets nobody set registers.");
 	if (ret == 0)
 		ret = gh_irqfds_check(vm);
 	if (ret == 0)

@@ -64,9 +64,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		.gpa_bits = (uint32_t)gpa_bits,
 		.gpa_align =
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
-		.one_line_per_eventfd = true,
-		.misses_early_signal = true,
-		.memory_must_stay = true,
+		.quirks = GH_QUIRK_ONE_LINE_PER_EVENTFD | GH_QUIRK_MISSES_EARLY_SIGNAL | GH_QUIRK_MEMORY_MUST_STAY,
 	};
 	return 0;
 }
@@ -347,6 +345,8 @@ static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_
 const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 	.probe = geniezone_probe,
 	.vm_create = geniezone_vm_create,
 	.vm_destroy = geniezone_vm_destroy,

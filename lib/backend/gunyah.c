@@ -93,23 +93,16 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 	*ret_caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
 			    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB |
-			    (lends ? (uint64_t)GH_FEATURE_LEND : 0),
+			    GH_FEATURE_READ_ONLY_MEMORY | (lends ? (uint64_t)GH_FEATURE_LEND : 0),
 		.dialect = dialect_name(lends, newer),
 		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
 		.max_regions = 256,
 		.max_lines = UINT32_MAX, /* labels of doorbells, which are any number */
 		.gpa_bits = 40,
 		.gpa_align = 4096,
-		.read_only_memory = true,
-		.misses_early_signal = true,
-		.doorbells_ignore_width = true,
-		.removes_by_address = true,
-		.answer_is_fragile = true,
-		.eager_vcpus = true,
-		.needs_dtb = true,
-		.eventfd_goes_first = true,
-		.locks_memory = true,
-		.writes_memory_node = true,
+		.quirks = GH_QUIRK_REMOVES_BY_ADDRESS | GH_QUIRK_FRAGILE_ANSWER | GH_QUIRK_MISSES_EARLY_SIGNAL |
+			  GH_QUIRK_DOORBELLS_IGNORE_WIDTH | GH_QUIRK_LOCKS_MEMORY | GH_QUIRK_EVENTFD_GOES_FIRST |
+			  GH_QUIRK_WRITES_MEMORY_NODE,
 		.mmio_end = UINT64_C(1) << 30,
 	};
 	return 0;
@@ -470,6 +463,9 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY,
+	.certain = GH_FEATURE_NEEDS_DTB,
 	.probe = gunyah_probe,
 	.vm_create = gunyah_vm_create,
 	.vm_destroy = gunyah_vm_destroy,

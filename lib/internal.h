@@ -55,10 +55,12 @@ struct gh_mapping {
 	size_t length;
 	void *locked; /* NULL: nothing is */
 	size_t locked_length;
+	int fd; /* the kernel's own file that it is of (gh_backend::vm_file); -1: none */
 };
 
 struct gh_courier;
 struct gh_resampler;
+struct gh_ending;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
@@ -99,7 +101,8 @@ struct gh_vm {
 	struct gh_irq *irqs;
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
-	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	uint32_t tree_cpus;       /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	struct gh_ending *ending; /* NULL: the kernel tells of the end */
 };
 
 /*
@@ -162,6 +165,9 @@ struct gh_vcpu {
 	struct gh_watch watch;
 	struct gh_failure failure;
 	struct gh_bus_slot bus;
+	/* fault.c */
+	uint64_t fault_gpa;
+	unsigned int fault_tries; /* at that address in a row */
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
@@ -226,11 +232,16 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 /* memory.c */
 /* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
+/* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
+int gh_regions_give_up(struct gh_vm *vm);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
+
+/* fault.c: 0 after a nap: run again. Or it will not pass, and the failure says why. */
+int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault);
 
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);
@@ -279,6 +290,10 @@ void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
 
+/* ending.c: nothing at all where the kernel tells of a VM's end */
+int gh_ending_start(struct gh_vm *vm);
+void gh_ending_stop(struct gh_vm *vm);
+
 /* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
@@ -311,6 +326,8 @@ bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t 
 
 /* mapping.c; serial. Failures are explained. */
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
+/* Takes the memory of a region out of its mapping, whose addresses stay taken. */
+int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
 /* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
 /* After the kernel has got it; never fails. */

@@ -215,6 +215,10 @@ static int place(struct gh_ioevent *ioevent, bool wanted)
 	const struct gh_caps *caps = &vm->b.caps;
 	bool kernel = wanted && (caps->features & GH_FEATURE_IOEVENTFD) != 0;
 
+	/* It would ring for other values, too. */
+	if (ioevent->spec.datamatch && (caps->quirks & GH_QUIRK_COARSE_DATAMATCH) != 0)
+		kernel = false;
+
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
 		if (steals(caps, &ioevent->spec, &other->spec) ||
 		    (!atomic_load(&other->on_bus) && !steals(caps, &other->spec, &ioevent->spec) &&

@@ -209,6 +209,7 @@ void gh_vm_close(struct gh_vm *vm)
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_bus_clear(vm);
 	gh_courier_stop(vm);
+	gh_ending_stop(vm);
 	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -405,6 +406,8 @@ static int apply(struct gh_vm *vm)
 		ret = ops->vm_set_dtb(&vm->b);
 	if (ret == 0)
 		ret = gh_courier_start(vm);
+	if (ret == 0)
+		ret = gh_regions_give_up(vm);
 	if (ret == 0 && ops->vm_start != NULL)
 		ret = ops->vm_start(&vm->b);
 	if (ret < 0)
@@ -417,7 +420,9 @@ static int apply(struct gh_vm *vm)
 	ret = gh_ioevents_activate(vm);
 	if (ret == 0)
 		ret = gh_irqfds_activate(vm);
-	return ret < 0 ? ret : gh_irqs_activate(vm);
+	if (ret == 0)
+		ret = gh_irqs_activate(vm);
+	return ret < 0 ? ret : gh_ending_start(vm);
 }
 
 static int start(struct gh_vm *vm)

@@ -70,6 +70,31 @@ enum gh_quirk {
 	GH_QUIRK_EVENTFD_GOES_FIRST = 1 << 7,
 	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
 	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
+	/** Lines, doorbells and vCPUs are added by name: the library calls them by name. */
+	GH_QUIRK_NAMED_FUNCTIONS = 1 << 16,
+	/**
+	 * No line, doorbell or vCPU can be removed: doorbells are served by the library, a line stays connected to an eventfd
+	 * until that is closed everywhere, and takes no other one.
+	 */
+	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
+	/**
+	 * Nobody is told that a VM has ended, nor how: the library asks from time to time, and says #GH_STOP_OTHER. It may be
+	 * that a kernel does not answer either: then kick and close.
+	 */
+	GH_QUIRK_NO_END_EXIT = 1 << 18,
+	/** Memory is lent by a flag, not by a request of its own: the library sets it. */
+	GH_QUIRK_LENDS_BY_FLAG = 1 << 19,
+	/** All values that are not 0 ring a doorbell with a value: the library serves those. */
+	GH_QUIRK_COARSE_DATAMATCH = 1 << 20,
+	/**
+	 * Memory must be of files that the kernel makes, and lent memory may not be mapped in the host: the library makes it,
+	 * and gives it up at the start. Callers' mappings and files are refused.
+	 */
+	GH_QUIRK_OWN_FILES_ONLY = 1 << 21,
+	/** The devicetree must place each region but the first by an "shm" vdevice: the library writes and checks it. */
+	GH_QUIRK_NEEDS_SHM_NODES = 1 << 22,
+	/** Such vdevices must be left out, or be optional: the library does not write them, and checks. */
+	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 23,
 };
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */

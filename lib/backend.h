@@ -210,8 +210,6 @@ struct gh_backend {
 	 * Serial.
 	 */
 	int (*vm_set_dtb)(struct gh_bvm *vm);
-	/* Has the VM ended? Asked where the kernel does not say so itself (GH_QUIRK_NO_END_EXIT). Any thread. */
-	bool (*vm_is_over)(struct gh_bvm *vm);
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
 

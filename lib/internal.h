@@ -60,7 +60,6 @@ struct gh_mapping {
 
 struct gh_courier;
 struct gh_resampler;
-struct gh_ending;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
@@ -104,7 +103,6 @@ struct gh_vm {
 	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 	uint64_t wanted_redistributors; /* as the options said; the start may choose another place */
 	bool gone;                      /* BROKEN, and the kernel's VM is closed already */
-	struct gh_ending *ending;       /* NULL: the kernel tells of the end */
 };
 
 /*
@@ -299,10 +297,6 @@ int gh_courier_start(struct gh_vm *vm);
 void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
-
-/* ending.c: nothing at all where the kernel tells of a VM's end */
-int gh_ending_start(struct gh_vm *vm);
-void gh_ending_stop(struct gh_vm *vm);
 
 /* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */

@@ -211,7 +211,6 @@ void gh_vm_close(struct gh_vm *vm)
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_bus_clear(vm);
 	gh_courier_stop(vm);
-	gh_ending_stop(vm);
 	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -423,9 +422,7 @@ static int apply(struct gh_vm *vm)
 	ret = gh_ioevents_activate(vm);
 	if (ret == 0)
 		ret = gh_irqfds_activate(vm);
-	if (ret == 0)
-		ret = gh_irqs_activate(vm);
-	return ret < 0 ? ret : gh_ending_start(vm);
+	return ret < 0 ? ret : gh_irqs_activate(vm);
 }
 
 static int start(struct gh_vm *vm)

@@ -78,8 +78,9 @@ enum gh_quirk {
 	 */
 	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
 	/**
-	 * Nobody is told that a VM has ended, nor how: the library asks from time to time, and says #GH_STOP_OTHER. It may be
-	 * that a kernel does not answer either: then kick and close.
+	 * Nobody is told that a VM has ended, nor how: its vCPUs sleep. The library asks when a run is interrupted, and says
+	 * #GH_STOP_OTHER; a kernel that does not know either gives #GH_EXIT_INTERRUPTED. Let the guest say good-bye with a
+	 * store, or kick and close.
 	 */
 	GH_QUIRK_NO_END_EXIT = 1 << 18,
 	/** Memory is lent by a flag, not by a request of its own: the library sets it. */

@@ -242,11 +242,6 @@ static int gunyah_vm_start(struct gh_bvm *vm)
 	return ret < 0 ? explain_start(vm, ret) : 0;
 }
 
-bool gh_gunyah_vm_is_over(struct gh_bvm *vm)
-{
-	return vm->sys->ioctl(vm->sys, vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV;
-}
-
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
@@ -267,7 +262,6 @@ const struct gh_backend gh_backend_gunyah = {
 	.vm_check = gunyah_vm_check,
 	.vm_set_dtb = gunyah_vm_set_dtb,
 	.vm_start = gunyah_vm_start,
-	.vm_is_over = gh_gunyah_vm_is_over,
 	.vcpu_create = gh_gunyah_vcpu_create,
 	.vcpu_destroy = gh_gunyah_vcpu_destroy,
 	.vcpu_set_register = gunyah_vcpu_set_register,

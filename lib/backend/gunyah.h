@@ -54,10 +54,6 @@ bool gh_gunyah_is_shm(const void *tree, int node);
 
 /* The rest are the table's slots (backend.h), and what one file has for another. */
 
-/* gunyah.c */
-/* START of a VM that runs does nothing; of one that has ended it fails. */
-bool gh_gunyah_vm_is_over(struct gh_bvm *vm);
-
 /* gunyah_probe.c */
 int gh_gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure);
 

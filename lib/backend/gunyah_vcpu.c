@@ -91,15 +91,15 @@ static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /*
- * Kernels without an exit for a VM's end: RUN says ENODEV, or sleeps on, and when it is interrupted only START tells, which
- * is nothing to do for a VM that runs. How the VM ended nobody knows.
+ * Kernels without an exit for a VM's end: RUN sleeps on, or says ENODEV if it finds the VM in another state; when it is
+ * interrupted START may tell, which has nothing to do for a VM that runs. How the VM ended nobody knows.
  */
 static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 {
 	/* immediate_exit makes the first of them return 0. */
 	if (ret == 0)
 		ret = -EINTR;
-	if (ret == -EINTR && gh_gunyah_vm_is_over(vcpu->vm))
+	if (ret == -EINTR && vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV)
 		ret = -ENODEV;
 	if (ret != -ENODEV)
 		return ret;

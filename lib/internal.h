@@ -63,9 +63,9 @@ struct gh_resampler;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
+	_Alignas(GH_BUS_LINE) _Atomic enum gh_pending pending;
 	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
-	_Alignas(GH_BUS_LINE) _Atomic uint64_t owner;
-	_Atomic enum gh_pending pending;
+	_Atomic uint64_t owner;
 };
 
 struct gh_wiped {
@@ -149,10 +149,10 @@ struct gh_vcpu {
 	struct gh_vcpu *next;
 	struct gh_vcpu_live *live;
 	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
-	atomic_uint entry;                 /* ordered by live->pending */
-	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
-	bool made;                         /* the kernel has it */
-	bool is_fragile;                   /* GH_QUIRK_FRAGILE_ANSWER */
+	atomic_uint entry;       /* ordered by live->pending */
+	uint32_t entries;        /* what `entry` was for the last fragile one; each has a number of its own */
+	bool made;               /* the kernel has it */
+	uint64_t fragile_values; /* an answer with one of these bits is fragile: all (GH_QUIRK_FRAGILE_ANSWER), or none */
 	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
@@ -244,6 +244,9 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 /* Takes `count` regions out of the table, and frees them; what is mapped in the host stays. */
 void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count);
 void gh_regions_free(struct gh_vm *vm);
+
+/* vcpu.c: a load that waited when the VM ended waits for nothing */
+void gh_vcpu_drop_load(struct gh_vcpu *vcpu);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);

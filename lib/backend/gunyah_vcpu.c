@@ -105,7 +105,7 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 		return ret;
 	vcpu->exit.raw_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
 	gh_exit_set_stop(&vcpu->exit, GH_STOP_OTHER, 0, 0);
-	return 0;
+	return GH_RAN_TO_OTHER;
 }
 
 /* An entry that ended with anything but a load or a store. */
@@ -125,7 +125,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);
-	return ret < 0 ? page_is_broken(vcpu) : 0;
+	return ret < 0 ? page_is_broken(vcpu) : gh_exit_result(&vcpu->exit);
 }
 
 /*
@@ -152,7 +152,8 @@ static inline int run_once(struct gh_bvcpu *vcpu)
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
-	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+	page = vcpu->run; /* the same, and no register that has to be kept meanwhile */
+	if (ret != 0 || page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
 		return conclude(vcpu, ret);
 	/* Not before the entry, which takes what gh_gunyah_vcpu_abort() has written. */
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
@@ -176,7 +177,7 @@ int gh_gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	int ret = run_once(vcpu);
 
-	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0)
+	if (ret == 0 && vcpu->exit.mmio.is_store != 0 && __atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0)
 		ret = run_past_bells(vcpu);
 	return ret;
 }

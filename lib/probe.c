@@ -2,7 +2,7 @@
 /* Finding a hypervisor: which device, on which machine, of which backend, and why not. */
 #include "internal.h"
 #include "opts.h"
-#include "why.h"
+#include "reason.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -172,7 +172,7 @@ static int open_device(const struct gh_vm_options *options, const struct place *
 	if (options->device_fd < 0)
 		refusal->path = place->path != NULL ? place->path : backend->device;
 	fd = options->device_fd < 0 ? sys->open(sys, refusal->path, O_RDWR) : sys->dup(sys, options->device_fd, 0);
-	return fd < 0 ? gh_why_open(refusal, fd) : fd;
+	return fd < 0 ? gh_reason_open(refusal, fd) : fd;
 }
 
 /* Opens, or copies, the device and asks the backend. On failure nothing stays open. */
@@ -263,7 +263,7 @@ static int try_all(const struct gh_vm_options *options, const struct place *plac
 		}
 	}
 	if (options->failure != NULL && best_backend != NULL)
-		gh_why_look(place->sys, best_backend, &best);
+		gh_reason_look(place->sys, best_backend, &best);
 	if (!is_auto(options) || place->path != NULL || options->device_fd >= 0)
 		return tell(options, &best, best.failure.error);
 	return no_hypervisor(options, &best);
@@ -326,7 +326,7 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 	struct gh_target target;
 
 	if (probe->count++ == 0)
-		probe->lock_limit = gh_why_lock_limit(place->sys);
+		probe->lock_limit = gh_reason_lock_limit(place->sys);
 	entry->backend = backend->name;
 	entry->device = probe->device != NULL ? probe->device : backend->device;
 	entry->dialect = "";
@@ -334,7 +334,7 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 	entry->caution = no_failure;
 	entry->lock_limit = probe->lock_limit;
 	if (try_backend(options, place, backend, &target, &refusal) < 0) {
-		gh_why_look(place->sys, backend, &refusal);
+		gh_reason_look(place->sys, backend, &refusal);
 		entry->missing = refusal.missing;
 		entry->failure = refusal.failure;
 		entry->dialect = refusal.dialect != NULL ? refusal.dialect : "";
@@ -342,7 +342,7 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 	}
 	(void)place->sys->close(place->sys, target.fd);
 	fill(entry, &target.caps);
-	gh_why_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
+	gh_reason_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
 }
 
 static int name_device(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place)

@@ -268,6 +268,22 @@ RARE void gh_bus_leave_with_care(struct gh_vm *vm)
 		gh_bus_reap(vm);
 }
 
+/* The tracer goes last, and the slot is this thread's no longer: the answer may have made another one run the vCPU. */
+static void leave(struct gh_vm *vm, struct gh_bus_slot *slot, const struct found *found)
+{
+	if (found->range == NULL && found->tracer == NULL)
+		return;
+	GH_POINT(BUS_LEAVES);
+	if (found->range != NULL)
+		atomic_store_explicit(&slot->range, NULL, memory_order_release);
+	if (found->tracer != NULL)
+		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
+	gh_bus_light_barrier(false);
+	GH_POINT(BUS_LEFT);
+	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
+		gh_bus_leave_with_care(vm);
+}
+
 /* Everything but a plain access to the range of the last one. */
 __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 {
@@ -289,12 +305,9 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 	if (found.range != NULL)
 		verdict = serve(vcpu, &found, mmio, &value);
 	ret = verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
-	if (found.tracer != NULL) {
+	if (found.tracer != NULL)
 		show(vcpu, mmio, &found, ret < 0 ? ret : verdict, ret == GH_BUS_DONE ? value : 0);
-		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
-	}
-	if (found.range != NULL || found.tracer != NULL)
-		gh_bus_let_go(vcpu->vm, slot);
+	leave(vcpu->vm, slot, &found);
 	return ret;
 }
 

@@ -227,6 +227,13 @@ static inline void gh_bus_end(struct gh_bus_slot *slot)
 	atomic_store_explicit(&slot->look_ups, look_ups + 1, memory_order_release);
 }
 
+/* Somebody is in a handler or a tracer. When nobody is any more, whoever was there does not touch the slot again. */
+static inline bool gh_bus_is_busy(const struct gh_bus_slot *slot)
+{
+	return atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
+	       atomic_load_explicit(&slot->tracer, memory_order_acquire) != NULL;
+}
+
 /* One more, of what only this thread writes. */
 static inline void gh_bus_count(atomic_uint_least64_t *counter)
 {

@@ -130,6 +130,8 @@ static int load(struct boot *boot)
 	boot->loading_since = begun;
 	memory.gpa = RAM_GPA;
 	memory.length = boot->request->memory;
+	/* A guest touches most of its memory while it boots: one fault for each 2 MiB instead of one for each page. */
+	memory.flags |= GH_MEMORY_HUGE;
 	if (boot->request->lend)
 		memory.flags |= GH_MEMORY_LEND;
 	ret = gh_vm_map(boot->vm, &memory, NULL);

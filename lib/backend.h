@@ -27,23 +27,11 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;        /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;         /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;        /* of a region, in bytes; at least the page size */
-	bool read_only_memory;     /* regions without WRITE are really read-only for the guest */
-	bool one_line_per_eventfd; /* a second line for an eventfd is refused */
-	bool misses_early_signal;  /* an eventfd that is readable already when its irqfd is added raises nothing */
-	/* a doorbell without a data match takes stores of any width, and allows no other at its address */
-	bool doorbells_ignore_width;
-	bool removes_by_address; /* removing a doorbell removes all of its address; the core adds the others again */
-	bool answer_is_fragile;  /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;        /* vCPUs may be added after the start */
-	bool needs_dtb;          /* cannot start without a devicetree */
-	bool locks_memory;       /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
-	bool memory_must_stay;   /* pages must not age before the guest's first touch: lock them if that can be */
-	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
-	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
-	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
+	uint32_t max_lines; /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;  /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align; /* of a region, in bytes; at least the page size */
+	uint64_t mmio_end;  /* accesses from here on are not reported to user space; 0: all are */
+	uint64_t quirks;    /* GH_QUIRK_*, public */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -122,6 +110,16 @@ struct gh_bvm {
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 };
 
+static inline bool gh_can(const struct gh_bvm *vm, uint64_t feature)
+{
+	return (vm->caps.features & feature) != 0;
+}
+
+static inline bool gh_is_quirky(const struct gh_bvm *vm, uint64_t quirk)
+{
+	return (vm->caps.quirks & quirk) != 0;
+}
+
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */
 struct gh_bvcpu {
 	struct gh_bvm *vm;
@@ -139,7 +137,8 @@ struct gh_bvcpu {
 	 * is wide reach the guest with the next vcpu_run. Set by vcpu_create.
 	 */
 	uint8_t *answer;
-	void *run; /* run page or buffer */
+	uint32_t changes; /* for the backend's own use: gh_bvm::n_changes before the kernel entry */
+	void *run;        /* run page or buffer */
 	size_t run_size;
 	void *priv;
 	struct gh_exit exit; /* the last one; filled by vcpu_run */
@@ -152,10 +151,17 @@ struct gh_bvcpu {
 struct gh_backend {
 	const char *name;   /* "gunyah", "geniezone", "kvm", "fake" */
 	const char *device; /* default path; NULL for a backend without a device */
+	/*
+	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
+	 * slots are called, and the kernel refuses what it does not know.
+	 */
+	uint64_t possible;
+	uint64_t certain; /* features that its code relies on: a caller cannot say that the kernel lacks them */
 
 	/*
 	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one
-	 * (no failure text), or ours in a dialect that is not supported (with a failure text). Any thread.
+	 * (no failure text), or ours in a dialect that is not supported (with a failure text, and if it has a name, that as
+	 * ret_caps->dialect). *ret_caps is all zero before. Any thread.
 	 */
 	int (*probe)(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struct gh_failure *failure);
 
@@ -187,8 +193,8 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: its exit is filled, checked
-	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. gh_exit_result(): its exit is
+	 * filled, checked by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.

@@ -308,19 +308,31 @@ __attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct
 	return verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
 }
 
-static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
+RARE static int dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit *exit)
+{
+	return gh_bus_dispatch_elsewhere(vcpu, &exit->mmio);
+}
+
+RARE static int conclude(struct gh_vcpu *vcpu, const struct gh_exit *exit, int verdict, uint64_t value)
+{
+	return gh_bus_conclude(vcpu, &exit->mmio, verdict, value);
+}
+
+/* Addresses are made of `exit` where they are wanted: one kept over the handler's call would cost a register. */
+static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	uint64_t value;
 	int verdict;
 
 	/* A loop knows that it is on the thread that remembered; this may be another one that has been handed the exit. */
-	atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
-	if (!gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
+	if (atomic_load_explicit(&vcpu->bus.thread, memory_order_relaxed) != &gh_kick_self)
+		atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
+	if (!gh_bus_ask_last(vcpu, &exit->mmio, &verdict, &value)) {
 		gh_bus_let_go(vcpu->vm, &vcpu->bus);
-		return gh_bus_dispatch_elsewhere(vcpu, mmio);
+		return dispatch_elsewhere(vcpu, exit);
 	}
-	if (verdict != GH_BUS_DONE || mmio->is_store == 0)
-		verdict = gh_bus_conclude(vcpu, mmio, verdict, value);
+	if (verdict != GH_BUS_DONE || exit->mmio.is_store == 0)
+		verdict = conclude(vcpu, exit, verdict, value);
 	gh_bus_let_go(vcpu->vm, &vcpu->bus);
 	return verdict;
 }
@@ -336,5 +348,5 @@ int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	/* With a range in the slot, a handler is below a dispatch on this vCPU. */
 	if (atomic_load_explicit(&vcpu->bus.range, memory_order_relaxed) != NULL)
 		return -EPERM;
-	return dispatch(vcpu, &exit->mmio);
+	return dispatch(vcpu, exit);
 }

@@ -62,9 +62,9 @@ struct gh_resampler;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
+	_Alignas(GH_BUS_LINE) _Atomic enum gh_pending pending;
 	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
-	_Alignas(GH_BUS_LINE) _Atomic uint64_t owner;
-	_Atomic enum gh_pending pending;
+	_Atomic uint64_t owner;
 };
 
 struct gh_wiped {
@@ -146,10 +146,10 @@ struct gh_vcpu {
 	struct gh_vcpu *next;
 	struct gh_vcpu_live *live;
 	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
-	atomic_uint entry;                 /* ordered by live->pending */
-	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
-	bool made;                         /* the kernel has it */
-	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	atomic_uint entry;       /* ordered by live->pending */
+	uint32_t entries;        /* what `entry` was for the last fragile one; each has a number of its own */
+	bool made;               /* the kernel has it */
+	uint64_t fragile_values; /* an answer with one of these bits is fragile: all (GH_QUIRK_FRAGILE_ANSWER), or none */
 	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
@@ -203,6 +203,11 @@ struct gh_simload {
 };
 int gh_simload(struct gh_simload *ret_load);
 
+/* caps.c: features and quirks that the caller wants on or off */
+int gh_caps_check(const struct gh_vm_options *options);
+int gh_caps_override(struct gh_caps *caps, const struct gh_backend *ops, const struct gh_vm_options *options,
+		     struct gh_failure *failure);
+
 /* vm.c */
 static inline bool gh_vm_is_forked(const struct gh_vm *vm)
 {
@@ -223,6 +228,9 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
+
+/* vcpu.c: a load that waited when the VM ended waits for nothing */
+void gh_vcpu_drop_load(struct gh_vcpu *vcpu);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);

@@ -151,7 +151,7 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 {
 	int ret;
 
-	if (vm->b.caps.locks_memory)
+	if (gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY))
 		return 0;
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == -ENOSYS) /* a kernel before 4.4, an emulator: all at once */
@@ -191,7 +191,7 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 {
 	int ret;
 
-	if (!vm->b.caps.memory_must_stay || mapping->locked != NULL)
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_MEMORY_MUST_STAY) || mapping->locked != NULL)
 		return;
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == 0)

@@ -27,7 +27,10 @@ static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
 	if ((memory->flags & GH_MEMORY_LEND) != 0 && (caps->features & GH_FEATURE_LEND) == 0)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Share the memory instead.",
 			       "This hypervisor cannot lend memory.");
-	if ((memory->flags & GH_MEMORY_WRITE) == 0 && !caps->read_only_memory)
+	if ((memory->flags & GH_MEMORY_LEND) == 0 && (caps->features & GH_FEATURE_SHARE) == 0)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Lend the memory instead.",
+			       "This hypervisor cannot share memory.");
+	if ((memory->flags & GH_MEMORY_WRITE) == 0 && (caps->features & GH_FEATURE_READ_ONLY_MEMORY) == 0)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Allow the guest to write.",
 			       "This hypervisor has no read-only memory: the guest could write all the same.");
 	return 0;

@@ -240,6 +240,11 @@ uint64_t gh_vm_features(const struct gh_vm *vm)
 	return vm != NULL ? vm->b.caps.features : 0;
 }
 
+uint64_t gh_vm_quirks(const struct gh_vm *vm)
+{
+	return vm != NULL ? vm->b.caps.quirks : 0;
+}
+
 /* --- configuration ------------------------------------------------------------------------------------------------ */
 
 static int check_open(struct gh_vm *vm)
@@ -333,7 +338,7 @@ static int check_start(struct gh_vm *vm)
 		return gh_fail(
 			&vm->failure, -EINVAL, STEP_START, NULL, "Call gh_fdt_finish() after the last gh_vcpu_create().",
 			"The devicetree was built for %u vCPUs, and there is a vCPU %u.", vm->tree_cpus, vm->b.max_vcpu_id);
-	if (vm->b.dtb_size == 0 && vm->b.caps.needs_dtb)
+	if (vm->b.dtb_size == 0 && gh_can(&vm->b, GH_FEATURE_NEEDS_DTB))
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
@@ -341,6 +346,9 @@ static int check_start(struct gh_vm *vm)
 					"The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
+	else if (vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS))
+		ret = gh_fail(&vm->failure, -EOPNOTSUPP, STEP_START, NULL, "Do not set registers.",
+			      "This hypervisor lets nobody set registers.");
 	if (ret == 0)
 		ret = gh_irqfds_check(vm);
 	if (ret == 0)
@@ -459,11 +467,14 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 	(void)pthread_mutex_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
-		atomic_store_explicit(&vm->end_state, GH_END_SET, memory_order_release);
+		atomic_store(&vm->end_state, GH_END_SET);
 		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
 				gh_kick(other, GH_NUDGE);
+		/* After the nudges: a load that is delivered later finds its own (gh_kick_settle()). */
+		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
+			gh_vcpu_drop_load(other);
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

@@ -34,13 +34,64 @@ enum gh_feature {
 	GH_FEATURE_IRQFD_RESAMPLE = 1 << 12,
 	/** The kernel takes the level of a line directly. Without: gh_irq_add() uses an irqfd, and emulates levels. */
 	GH_FEATURE_IRQ_LINE = 1 << 13,
+	GH_FEATURE_READ_ONLY_MEMORY = 1 << 14,  /**< Memory without #GH_MEMORY_WRITE is really read-only for the guest. */
+	GH_FEATURE_PROTECTED_VM = 1 << 15,      /**< A VM can be protected from its host. */
+	GH_FEATURE_FIRMWARE = 1 << 16,          /**< Firmware of a protected VM can be given. */
+	GH_FEATURE_RECLAIM = 1 << 17,           /**< Pages of one range can be taken back from a VM. */
+	GH_FEATURE_GUEST_MEMORY = 1 << 18,      /**< The kernel makes files of memory for guests. */
+	GH_FEATURE_UNMAP = 1 << 19,             /**< Memory can be removed from a VM. */
+	GH_FEATURE_DEMAND_PAGING = 1 << 20,     /**< A page becomes the guest's when the guest touches it first. */
+	GH_FEATURE_CONTIGUOUS_MEMORY = 1 << 21, /**< Contiguous memory that the kernel has set aside can be given. */
+	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
+	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
+	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
+};
+
+/**
+ * @brief What a kernel does differently, so that the library has to do something about it; bits of gh_probe_entry::quirks
+ * and gh_vm_quirks().
+ */
+enum gh_quirk {
+	/** Removing a doorbell removes all doorbells of its address: the others are added again. */
+	GH_QUIRK_REMOVES_BY_ADDRESS = 1 << 0,
+	/** A signal destroys the value of a load that is on its way into the guest: kicks wait for it. */
+	GH_QUIRK_FRAGILE_ANSWER = 1 << 1,
+	/** A second line for an eventfd is refused: so does the library, with a reason. */
+	GH_QUIRK_ONE_LINE_PER_EVENTFD = 1 << 2,
+	/** An eventfd that was signalled before it is connected to a line raises nothing: it is signalled again. */
+	GH_QUIRK_MISSES_EARLY_SIGNAL = 1 << 3,
+	/** A doorbell without a value takes stores of any width, and allows no other at its address: the library serves them. */
+	GH_QUIRK_DOORBELLS_IGNORE_WIDTH = 1 << 4,
+	/** The kernel itself locks memory, against the limit of the process: the library does not lock it once more. */
+	GH_QUIRK_LOCKS_MEMORY = 1 << 5,
+	/** A page that ages before the guest touches it can break the host: memory is locked if the limit allows it. */
+	GH_QUIRK_MEMORY_MUST_STAY = 1 << 6,
+	/** A line that never worked breaks the host when its eventfd outlives it: the eventfd is closed before. */
+	GH_QUIRK_EVENTFD_GOES_FIRST = 1 << 7,
+	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
+	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
+};
+
+/** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */
+enum gh_missing {
+	GH_MISSING_NOTHING = 0,    /**< It can be used. */
+	GH_MISSING_NODE = 1,       /**< There is no device node. */
+	GH_MISSING_DRIVER = 2,     /**< There is a node without a driver. */
+	GH_MISSING_PERMISSION = 3, /**< The node's mode does not let this process open it. */
+	GH_MISSING_POLICY = 4,     /**< SELinux, or a container's rules, do not let this process open it. */
+	GH_MISSING_RESOURCE = 5,   /**< This process or the kernel is out of memory or of descriptors. */
+	GH_MISSING_RELATION = 6,   /**< The device is not one of this hypervisor. */
+	GH_MISSING_DIALECT = 7,    /**< The device speaks a form of the interface that libgh does not. */
+	GH_MISSING_FEATURE =
+		8,            /**< The options want a feature that there is no code for, or rule out one that is needed. */
+	GH_MISSING_OTHER = 9, /**< Any other refusal of the kernel. */
 };
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */
 struct gh_probe_entry {
 	const char *backend;       /**< "gunyah", "geniezone", "kvm". */
 	const char *device;        /**< Path that was tried. */
-	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if there is none. */
+	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if that is not known. */
 	uint32_t usable;           /**< 1 if gh_vm_open() would use it. */
 	uint32_t max_vcpus;        /**< vCPUs that a VM can have at most. */
 	uint32_t max_regions;      /**< Regions of memory that a VM can have at most. */
@@ -48,6 +99,17 @@ struct gh_probe_entry {
 	uint64_t gpa_align;        /**< What addresses of regions must be a multiple of, in bytes. */
 	uint64_t features;         /**< An or of #gh_feature. */
 	struct gh_failure failure; /**< Why it cannot be used; its error is 0 if it can. */
+	uint64_t quirks;           /**< An or of #gh_quirk. */
+	uint32_t missing;          /**< One of #gh_missing. */
+	uint32_t max_lines;        /**< Interrupt lines are below this. */
+	uint64_t mmio_end;         /**< Accesses from this guest address on are not reported as exits; 0: all are. */
+	/**
+	 * Memory that this process may lock (RLIMIT_MEMLOCK), in bytes; UINT64_MAX: no limit, or none for a process with its
+	 * privileges. With #GH_QUIRK_LOCKS_MEMORY no VM can have more.
+	 */
+	uint64_t lock_limit;
+	struct gh_failure
+		caution; /**< What will fail although it can be used: a limit too low. Its error is 0 if nothing. */
 };
 
 GH_BEGIN_DECLS
@@ -70,7 +132,7 @@ GH_BEGIN_DECLS
  * @par Kernel requests
  * open(), close(); Gunyah: GH_CREATE_VM, then GH_VM_ADD_FUNCTION, GH_VM_SET_USER_MEM_REGION and
  * GH_VM_ANDROID_LEND_USER_MEM with a NULL argument; GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
- * KVM_CHECK_EXTENSION.
+ * KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
  * @since 0.1
  */
 GH_API int gh_probe(const struct gh_vm_options *options, struct gh_probe **ret_probe);
@@ -113,6 +175,71 @@ GH_API const struct gh_probe_entry *gh_probe_get(const struct gh_probe *probe, u
  * @since 0.1
  */
 GH_API void gh_probe_free(struct gh_probe *probe);
+
+/**
+ * @brief Name of a reason, for scripts.
+ * @param[in] missing One of #gh_missing.
+ * @return A lower-case word, for example "node", constant; "nothing" for #GH_MISSING_NOTHING; NULL if there is no such reason.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_missing_name(uint32_t missing);
+
+/**
+ * @brief Name of a feature, for people and for options.
+ * @param[in] feature One bit of #gh_feature.
+ * @return Lower-case letters and dashes, for example "irqfd-level", constant; NULL if that is not exactly one known bit.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_feature_name(uint64_t feature);
+
+/**
+ * @brief Feature of a name.
+ * @param[in] name As gh_feature_name() writes it.
+ * @return Its bit of #gh_feature; 0 if there is none of that name, or @p name is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_feature_by_name(const char *name);
+
+/**
+ * @brief Name of a quirk, for people and for options.
+ * @param[in] quirk One bit of #gh_quirk.
+ * @return Lower-case letters and dashes, for example "fragile-answer", constant; NULL if that is not exactly one known bit.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_quirk_name(uint64_t quirk);
+
+/**
+ * @brief Quirk of a name.
+ * @param[in] name As gh_quirk_name() writes it.
+ * @return Its bit of #gh_quirk; 0 if there is none of that name, or @p name is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_quirk_by_name(const char *name);
 
 GH_END_DECLS
 

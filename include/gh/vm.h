@@ -62,12 +62,27 @@ struct gh_vm_options {
 	void (*log)(void *data, const char *line);
 	/** First argument of @c log. */
 	void *log_data;
+	/**
+	 * Features (#gh_feature) that the hypervisor is said to have, whatever the probe has found. For what no harmless
+	 * request can find out, and is therefore assumed at its worst. Only those that the backend has code for; a kernel that
+	 * lacks one refuses what is asked of it.
+	 */
+	uint64_t features_on;
+	/** Features that it is said not to have: the library does without, or refuses. */
+	uint64_t features_off;
+	/** Quirks (#gh_quirk) that the kernel is said to have: the library works around them. */
+	uint64_t quirks_on;
+	/**
+	 * Quirks that it is said not to have. If it has them all the same, the guest can lose accesses and interrupts, and a
+	 * host's kernel that breaks on #GH_QUIRK_EVENTFD_GOES_FIRST or #GH_QUIRK_MEMORY_MUST_STAY is not kept from that.
+	 */
+	uint64_t quirks_off;
 };
 
 /** @brief Initial value of #gh_vm_options. */
 #define GH_VM_OPTIONS_INIT                                                                                                 \
 	{                                                                                                                  \
-		sizeof(struct gh_vm_options), -1, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL                        \
+		sizeof(struct gh_vm_options), -1, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0            \
 	}
 
 /**
@@ -95,10 +110,11 @@ GH_BEGIN_DECLS
  * @retval 0        Done.
  * @retval -EINVAL  @p ret_vm is NULL; the options have an unknown tail or contradict each other; an unknown backend; a
  *                  kick signal that is not a real-time signal; addresses of the interrupt controller that are not aligned
- *                  to 64 KiB.
+ *                  to 64 KiB; an unknown feature or quirk, or one that is to be both on and off.
  * @retval -ENOENT  There is no such device node (a backend was named), or no such simulated device.
  * @retval -EACCES  The process may not open the device.
  * @retval -ENODEV  No usable hypervisor (automatic choice), or the device speaks a dialect that libgh does not support.
+ * @retval -EOPNOTSUPP A feature is to be on that the backend has no code for, or off that it relies on.
  * @retval -ENOMEM  Out of memory.
  * @return Otherwise the errno of the kernel. The reason is in gh_vm_options::failure.
  *
@@ -156,6 +172,19 @@ GH_API const char *gh_vm_backend(const struct gh_vm *vm);
  * @since 0.1
  */
 GH_API uint64_t gh_vm_features(const struct gh_vm *vm);
+
+/**
+ * @brief What the kernel of a VM does differently.
+ * @param[in] vm VM.
+ * @return An or of #gh_quirk; 0 if @p vm is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_vm_quirks(const struct gh_vm *vm);
 
 /**
  * @brief Say where the devicetree is.

@@ -64,9 +64,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		.gpa_bits = (uint32_t)gpa_bits,
 		.gpa_align =
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
-		.one_line_per_eventfd = true,
-		.misses_early_signal = true,
-		.memory_must_stay = true,
+		.quirks = GH_QUIRK_ONE_LINE_PER_EVENTFD | GH_QUIRK_MISSES_EARLY_SIGNAL | GH_QUIRK_MEMORY_MUST_STAY,
 	};
 	return 0;
 }
@@ -302,7 +300,7 @@ static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /* An entry that ended with anything but a load or a store. */
-static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered, uint32_t changes)
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
 {
 	const struct uapi_gzvm_run *run = vcpu->run;
 	int ret;
@@ -314,26 +312,26 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 	ret = gh_geniezone_decode(run, &vcpu->exit);
 	if (ret == -EPROTO)
 		return run_is_broken(vcpu);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, changes)))
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, vcpu->changes)))
 		return -EINTR;
-	return ret;
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
 }
 
 static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 	struct gh_sys *sys = vcpu->vm->sys;
-	uint32_t changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	int ret;
 
+	vcpu->changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
-	memset(run->padding, 0, sizeof(run->padding));
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
+	run = vcpu->run; /* the same, and no register that has to be kept meanwhile */
 	if (ret != 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
-		return conclude(vcpu, ret, changes);
+		return conclude(vcpu, ret);
 	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 
@@ -347,6 +345,8 @@ static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_
 const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 	.probe = geniezone_probe,
 	.vm_create = geniezone_vm_create,
 	.vm_destroy = geniezone_vm_destroy,

@@ -93,23 +93,16 @@ static int gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, s
 	*ret_caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
 			    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB |
-			    (lends ? (uint64_t)GH_FEATURE_LEND : 0),
+			    GH_FEATURE_READ_ONLY_MEMORY | (lends ? (uint64_t)GH_FEATURE_LEND : 0),
 		.dialect = dialect_name(lends, newer),
 		.max_vcpus = 64, /* the resource manager knows how many it really takes, and says so at the start */
 		.max_regions = 256,
 		.max_lines = UINT32_MAX, /* labels of doorbells, which are any number */
 		.gpa_bits = 40,
 		.gpa_align = 4096,
-		.read_only_memory = true,
-		.misses_early_signal = true,
-		.doorbells_ignore_width = true,
-		.removes_by_address = true,
-		.answer_is_fragile = true,
-		.eager_vcpus = true,
-		.needs_dtb = true,
-		.eventfd_goes_first = true,
-		.locks_memory = true,
-		.writes_memory_node = true,
+		.quirks = GH_QUIRK_REMOVES_BY_ADDRESS | GH_QUIRK_FRAGILE_ANSWER | GH_QUIRK_MISSES_EARLY_SIGNAL |
+			  GH_QUIRK_DOORBELLS_IGNORE_WIDTH | GH_QUIRK_LOCKS_MEMORY | GH_QUIRK_EVENTFD_GOES_FIRST |
+			  GH_QUIRK_WRITES_MEMORY_NODE,
 		.mmio_end = UINT64_C(1) << 30,
 	};
 	return 0;
@@ -412,7 +405,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	if (ret < 0 && (ret != -EINTR || page->exit_reason == UAPI_GUNYAH_EXIT_UNKNOWN))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);
-	return ret < 0 ? page_is_broken(vcpu) : 0;
+	return ret < 0 ? page_is_broken(vcpu) : gh_exit_result(&vcpu->exit);
 }
 
 /*
@@ -440,7 +433,8 @@ static inline int run_once(struct gh_bvcpu *vcpu)
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
-	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+	page = vcpu->run; /* the same, and no register that has to be kept meanwhile */
+	if (ret != 0 || page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
 		return conclude(vcpu, ret);
 	return gh_gunyah_decode_mmio(page, &vcpu->exit) < 0 ? page_is_broken(vcpu) : 0;
 }
@@ -462,7 +456,7 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	int ret = run_once(vcpu);
 
-	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0)
+	if (ret == 0 && vcpu->exit.mmio.is_store != 0 && __atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0)
 		ret = run_past_bells(vcpu);
 	return ret;
 }
@@ -470,6 +464,9 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY,
+	.certain = GH_FEATURE_NEEDS_DTB,
 	.probe = gunyah_probe,
 	.vm_create = gunyah_vm_create,
 	.vm_destroy = gunyah_vm_destroy,

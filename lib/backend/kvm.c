@@ -55,8 +55,8 @@ static void read_caps(struct gh_sys *sys, int fd, struct gh_caps *caps)
 		.max_lines = GH_KVM_LINES,
 		.gpa_bits = bits > 0 ? (uint32_t)bits : DEFAULT_GPA_BITS,
 		.gpa_align = 4096,
-		.read_only_memory = capability(sys, fd, UAPI_KVM_CAP_READONLY_MEM) > 0,
 	};
+	caps->features |= feature(sys, fd, UAPI_KVM_CAP_READONLY_MEM, GH_FEATURE_READ_ONLY_MEMORY);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD, GH_FEATURE_IRQFD);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD_RESAMPLE, GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IOEVENTFD, GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH);
@@ -70,6 +70,14 @@ static int kvm_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struc
 
 	if (version < 0)
 		return -ENODEV;
+	if (version == UAPI_KVM_API_VERSION_GUNYAH) {
+		ret_caps->dialect = "Gunyah behind KVM's interface (version 13)";
+		return gh_fail(
+			failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
+			"Boot a kernel with Gunyah's own driver, which has /dev/gunyah: Android's from 6.1 on.",
+			"Gunyah behind KVM's interface (version 13), as proposed in 2025: no doorbells, no direct lines, "
+			"one vCPU, and no word of how the guest ended.");
+	}
 	if (version != UAPI_KVM_API_VERSION)
 		return gh_fail(failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION", "Use a kernel from Linux 2.6.22 on.",
 			       "The device speaks version %d of KVM's interface, not %d.", version, UAPI_KVM_API_VERSION);
@@ -143,7 +151,7 @@ static int kvm_vm_create(struct gh_bvm *vm)
 
 static int kvm_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 {
-	bool read_only = (region->prot & GH_MEMORY_WRITE) == 0 && vm->caps.read_only_memory;
+	bool read_only = (region->prot & GH_MEMORY_WRITE) == 0 && gh_can(vm, GH_FEATURE_READ_ONLY_MEMORY);
 	struct uapi_kvm_region request = {
 		.slot = region->id,
 		.flags = read_only ? UAPI_KVM_MEM_READONLY : 0,
@@ -344,6 +352,13 @@ static int explain(struct gh_bvcpu *vcpu, int error)
 	return error;
 }
 
+static int decode(struct gh_bvcpu *vcpu, const struct uapi_kvm_run *run)
+{
+	int ret = gh_kvm_decode(run, &vcpu->exit);
+
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
+}
+
 static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->vm->sys;
@@ -358,11 +373,11 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		if (ret < 0)
 			return explain(vcpu, ret);
 		if (run->exit_reason != UAPI_KVM_EXIT_ARM_NISV)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		ret = kvm_vcpu_abort(vcpu);
 		if (ret < 0)
 			return ret;
@@ -372,6 +387,9 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 const struct gh_backend gh_backend_kvm = {
 	.name = "kvm",
 	.device = UAPI_KVM_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQ_LINE | GH_FEATURE_READ_ONLY_MEMORY |
+		    GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT,
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,

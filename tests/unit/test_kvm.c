@@ -80,10 +80,10 @@ START_TEST(caps_are_read)
 	ck_assert_uint_eq(caps.max_vcpus, 512);
 	ck_assert_uint_eq(caps.max_regions, 32767);
 	ck_assert_uint_eq(caps.max_lines, GH_KVM_LINES);
-	ck_assert(caps.read_only_memory);
-	ck_assert(!caps.answer_is_fragile && !caps.needs_dtb && !caps.eager_vcpus);
+	ck_assert_uint_eq(caps.quirks, 0);
 	ck_assert_uint_eq(caps.features, GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
-						 GH_FEATURE_IRQ_LINE | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT);
+						 GH_FEATURE_IRQ_LINE | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT |
+						 GH_FEATURE_READ_ONLY_MEMORY);
 	kernel.ipa_bits = 0;
 	ck_assert_int_eq(gh_backend_kvm.probe(&kernel.sys, 99, &caps, &failure), 0);
 	ck_assert_uint_eq(caps.gpa_bits, 40);
@@ -268,7 +268,7 @@ START_TEST(refusals_are_explained)
 	kernel.run_results[2] = -EFAULT;
 	kernel.run_reasons[2] = UAPI_KVM_EXIT_MEMORY_FAULT;
 	kernel.page.run.memory_fault.gpa = GPA;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), GH_RAN_TO_OTHER);
 	ck_assert_uint_eq(vcpu.exit.kind, GH_EXIT_PAGE_FAULT);
 	ck_assert_uint_eq(vcpu.exit.fault.gpa, GPA);
 	/* A positive result is no answer. */
@@ -287,7 +287,7 @@ START_TEST(access_without_syndrome_is_aborted)
 	ck_assert_uint_eq(cap.cap, UAPI_KVM_CAP_ARM_NISV_TO_USER);
 	kernel.run_reasons[0] = UAPI_KVM_EXIT_ARM_NISV;
 	kernel.run_reasons[1] = UAPI_KVM_EXIT_DEBUG;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), GH_RAN_TO_OTHER);
 	ck_assert_uint_eq(vcpu.exit.raw_reason, UAPI_KVM_EXIT_DEBUG);
 	ck_assert_uint_eq(count(UAPI_KVM_SET_VCPU_EVENTS), 1);
 	memcpy(&events, find(UAPI_KVM_SET_VCPU_EVENTS, 0)->argument, sizeof(events));

@@ -159,8 +159,8 @@ START_TEST(test_registers)
 	struct rig rig;
 
 	revision_open(&rig, revision,
-		 "register pc; expect 0x80001000; register x0; expect 7; register x30; expect 0x8877665544332211\n"
-		 "register sp; expect 0x80100000; store 0x1000 4 1; off");
+		      "register pc; expect 0x80001000; register x0; expect 7; register x30; expect 0x8877665544332211\n"
+		      "register sp; expect 0x80100000; store 0x1000 4 1; off");
 	ck_assert_int_eq(gh_vm_set_entry(rig.vm, RAM_GPA + 4096, 7), 0);
 	ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_X0 + 30, UINT64_C(0x8877665544332211)), 0);
 	ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_SP, RAM_GPA + MIB), 0);

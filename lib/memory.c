@@ -9,7 +9,8 @@
 
 #define STEP "map memory"
 
-#define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK)
+#define ALL_FLAGS                                                                                                          \
+	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS)
 
 /* The structure's first version ended here. */
 #define FIRST_SIZE offsetof(struct gh_memory, fd)
@@ -36,9 +37,26 @@ static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
 	return 0;
 }
 
+static int check_contiguous(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	if (!gh_can(&vm->b, GH_FEATURE_CONTIGUOUS_MEMORY) || vm->b.ops->vm_file == NULL)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use other memory.",
+			       "This hypervisor's kernel has no contiguous memory to give.");
+	if (memory->host != NULL || memory->fd < 0 || memory->offset != 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
+					"Contiguous memory needs the descriptor of its device, and no mapping or offset.");
+	return 0;
+}
+
 /* Where the memory comes from. */
 static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 {
+	if ((memory->flags & GH_MEMORY_CONTIGUOUS) != 0)
+		return check_contiguous(vm, memory);
+	if (gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY) && (memory->host != NULL || memory->fd >= 0))
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
+			       "Let the library make the memory: host NULL and fd -1, then gh_vm_pointer().",
+			       "This hypervisor's kernel takes memory of its own files only.");
 	if (memory->fd < -1 || (memory->fd == -1 && memory->offset != 0) || memory->offset % vm->b.page_size != 0)
 		return gh_fail_argument(
 			&vm->failure, -EINVAL, STEP,
@@ -215,8 +233,13 @@ static int hand_over_parts(struct gh_vm *vm, const struct gh_region *whole, uint
 	uint32_t first = vm->b.n_regions;
 	int ret = 0;
 
-	for (uint32_t i = 0; i < parts; i++)
-		vm->regions[first + i]->host = whole->host + (vm->regions[first + i]->gpa - whole->gpa);
+	for (uint32_t i = 0; i < parts; i++) {
+		struct gh_region *part = vm->regions[first + i];
+
+		part->fd = whole->fd;
+		part->fd_offset = part->gpa - whole->gpa;
+		part->host = whole->host + (part->gpa - whole->gpa);
+	}
 	for (uint32_t i = 0; i < parts && ret == 0; i++) {
 		vm->regions[first + i]->slot = first + i;
 		ret = gh_region_hand_over(vm, vm->regions[first + i]);
@@ -260,6 +283,8 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 
 	if (memory->host == NULL)
 		ret = gh_mapping_make(vm, memory, &mapping, &whole->host);
+	if (ret == 0 && memory->host == NULL)
+		whole->fd = mapping.fd;
 	if (ret == 0)
 		ret = gh_mapping_prepare(vm, memory->flags, whole, &mapping);
 	if (ret == 0)
@@ -282,6 +307,9 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		.gpa = memory->gpa,
 		.length = memory->length,
 		.host = memory->host,
+		.fd = -1,
+		.contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0,
+		.anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY),
 	};
 	uint32_t first = vm->b.n_regions;
 	uint32_t parts;
@@ -352,6 +380,8 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 
 	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	index = gh_region_index(vm, id, &parts);
 	if (parts != 0) {
@@ -366,6 +396,26 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 		ret = 0;
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int gh_regions_give_up(struct gh_vm *vm)
+{
+	const struct gh_mapping *mapping = NULL;
+	int ret = 0;
+
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY))
+		return 0;
+	for (uint32_t i = 0; i < vm->b.n_regions && ret == 0; i++) {
+		struct gh_region *region = vm->regions[i];
+
+		if (region->id == region->map)
+			mapping = &vm->mappings[i];
+		if (region->state != GH_REGION_TO_LEND)
+			continue;
+		region->state = GH_REGION_LENT;
+		ret = gh_mapping_give_up(vm, mapping, region);
+	}
 	return ret;
 }
 
@@ -464,6 +514,8 @@ int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_ho
 
 	if (vm == NULL || ret_host == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	host = find_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
@@ -492,6 +544,9 @@ static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *
 {
 	int ret = -EFAULT;
 
+	/* A child has not got the library's mappings: it would fault. */
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	if (is_accessible(&vm->b, gpa, length)) {
 		for (size_t done = 0; done < length;) {

@@ -408,6 +408,8 @@ static int apply(struct gh_vm *vm)
 		ret = ops->vm_set_dtb(&vm->b);
 	if (ret == 0)
 		ret = gh_courier_start(vm);
+	if (ret == 0)
+		ret = gh_regions_give_up(vm);
 	if (ret == 0 && ops->vm_start != NULL)
 		ret = ops->vm_start(&vm->b);
 	if (ret < 0)
@@ -470,11 +472,14 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 	(void)pthread_mutex_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
-		atomic_store_explicit(&vm->end_state, GH_END_SET, memory_order_release);
+		atomic_store(&vm->end_state, GH_END_SET);
 		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
 				gh_kick(other, GH_NUDGE);
+		/* After the nudges: a load that is delivered later finds its own (gh_kick_settle()). */
+		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
+			gh_vcpu_drop_load(other);
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

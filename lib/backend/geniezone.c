@@ -131,11 +131,10 @@ static int vm_irqchip(struct gh_bvm *vm)
 static int vm_set_dtb(struct gh_bvm *vm)
 {
 	const struct uapi_gzvm_range arg = { .gpa = vm->dtb_gpa, .size = vm->dtb_size };
+	int ret = gh_is_quirky(vm, GH_QUIRK_NO_DTB_REQUEST) ? -ENOTTY : request(vm, "start the VM", GH_GZ_SET_DTB, &arg);
 
 	/* Nobody below wants to know: the guest is told in x0. */
-	if (gh_is_quirky(vm, GH_QUIRK_NO_DTB_REQUEST))
-		return 0;
-	return request(vm, "start the VM", GH_GZ_SET_DTB, &arg);
+	return ret == -ENOTTY ? 0 : ret;
 }
 
 /* --- lines and doorbells ------------------------------------------------------------------------------------------ */

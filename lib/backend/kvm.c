@@ -361,6 +361,13 @@ static int explain(struct gh_bvcpu *vcpu, int error)
 	return error;
 }
 
+static int decode(struct gh_bvcpu *vcpu, const struct uapi_kvm_run *run)
+{
+	int ret = gh_kvm_decode(run, &vcpu->exit);
+
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
+}
+
 static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->vm->sys;
@@ -375,11 +382,11 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		if (ret < 0)
 			return explain(vcpu, ret);
 		if (run->exit_reason != UAPI_KVM_EXIT_ARM_NISV)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		ret = kvm_vcpu_abort(vcpu);
 		if (ret < 0)
 			return ret;

@@ -77,6 +77,32 @@ START_TEST(test_gunyah_irqfd)
 }
 END_TEST
 
+/* 3. The second page of a vCPU's mapping: the kernel falls over it; here the process that touches it ends. */
+START_TEST(test_gunyah_second_page)
+{
+	void *mapping = NULL;
+	int status = 0;
+	pid_t child;
+
+	raw_run_script(&raw, "off");
+	ck_assert_int_eq(
+		raw.sys->mmap(raw.sys, NULL, 2 * RAW_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, raw.vcpu[0], &mapping), 0);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		(void)signal(SIGBUS, SIG_DFL);
+		_exit(*((volatile char *)mapping + (_i == 0 ? 0 : RAW_PAGE)));
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	if (_i == 0)
+		ck_assert(WIFEXITED(status));
+	else
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	ck_assert_int_eq(raw.sys->munmap(raw.sys, mapping, 2 * RAW_PAGE), 0);
+	raw_close(&raw);
+}
+END_TEST
+
 /* 4. Sizes that make the kernel warn. */
 START_TEST(test_gunyah_large_region)
 {
@@ -345,6 +371,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, test_gunyah_unknown_vcpu, 0, 2);
 	tcase_add_loop_test(tcase, test_gunyah_irqfd, 0, 4);
+	tcase_add_loop_test(tcase, test_gunyah_second_page, 0, 2);
 	tcase_add_loop_test(tcase, test_gunyah_large_region, 0, 2);
 	tcase_add_loop_test(tcase, test_gunyah_large_argument, 0, 2);
 	suite_add_tcase(suite, tcase);

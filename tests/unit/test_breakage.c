@@ -409,6 +409,39 @@ START_TEST(test_running_programs)
 }
 END_TEST
 
+/* The second page of a vCPU's mapping must not be touched: there is none. */
+START_TEST(test_one_page)
+{
+	struct program program;
+	unsigned int found = 0;
+	char line[512];
+	FILE *maps;
+
+	seed = 0;
+	begin(&program, GUNYAH);
+	furnish(&program);
+	start_well(&program);
+	maps = fopen("/proc/self/maps", "re");
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long start;
+		unsigned long last;
+		unsigned long offset;
+
+		if (strstr(line, "gh-vcpu") == NULL)
+			continue;
+		ck_assert_int_eq(sscanf(line, "%lx-%lx %*s %lx", &start, &last, &offset), 3);
+		ck_assert_uint_eq(last - start, (unsigned long)sysconf(_SC_PAGESIZE));
+		ck_assert_uint_eq(offset, 0);
+		found++;
+	}
+	(void)fclose(maps);
+	/* The library's, and the simulated kernel's. */
+	ck_assert_uint_eq(found, 4);
+	end(&program);
+}
+END_TEST
+
 /* --- threads ---------------------------------------------------------------------------------------------------------- */
 
 static int leave_it(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
@@ -496,6 +529,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_programs, 0, 2 * DEVICES);
 	tcase_add_loop_test(tcase, test_running_programs, 0, 4);
+	tcase_add_test(tcase, test_one_page);
 	tcase = add_case(suite, "threads");
 	tcase_add_loop_test(tcase, test_threads, 0, 2);
 	tcase_add_loop_test(tcase, test_two_threads_in_one, 0, 2);

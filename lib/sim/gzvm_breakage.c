@@ -8,7 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* A word of /proc/self/pagemap: the page is in memory, or swapped out. */
 #define IS_THERE (UINT64_C(3) << 62)
@@ -44,12 +49,23 @@ static bool read_word(int pagemap, uint64_t address, uint64_t *ret_word)
 	       (ssize_t)sizeof(*ret_word);
 }
 
-/* In an emulator the file is about other addresses than this process's: the stack says whether it is about these. */
-static bool is_about_us(int pagemap)
+/*
+ * Emulators of programs take a request to fill memory and do not, or have a file about other addresses than the program's: then
+ * nobody can tell.
+ */
+static bool can_tell(int pagemap)
 {
-	uint64_t word = 1;
+	void *page = mmap(NULL, GZVM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t word = 0;
+	bool found;
 
-	return read_word(pagemap, (uint64_t)(uintptr_t)&word, &word) && (word & IS_THERE) != 0;
+	if (page == MAP_FAILED)
+		return false;
+	if (madvise(page, GZVM_PAGE, MADV_POPULATE_WRITE) < 0)
+		*(volatile char *)page = 1;
+	found = read_word(pagemap, (uint64_t)(uintptr_t)page, &word) && (word & IS_THERE) != 0;
+	(void)munmap(page, GZVM_PAGE);
+	return found;
 }
 
 static bool is_untouched(int pagemap, const struct gzvm_slot *slot)
@@ -75,7 +91,7 @@ void gzvm_look_at_memory(const struct gzvm_vm *vm)
 	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (pagemap < 0)
 		return;
-	for (size_t i = 0; i < UAPI_GZVM_MAX_SLOTS && is_about_us(pagemap); i++) {
+	for (size_t i = 0; i < UAPI_GZVM_MAX_SLOTS && can_tell(pagemap); i++) {
 		const struct gzvm_slot *slot = &vm->slots[i];
 
 		if (slot->used && gzvm_find_vma(slot->host, &vma) && !vma.shared && is_untouched(pagemap, slot))

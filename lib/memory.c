@@ -42,9 +42,9 @@ static int check_contiguous(struct gh_vm *vm, const struct gh_memory *memory)
 	if (!gh_can(&vm->b, GH_FEATURE_CONTIGUOUS_MEMORY) || vm->b.ops->vm_file == NULL)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use other memory.",
 			       "This hypervisor's kernel has no contiguous memory to give.");
-	if (memory->host != NULL || memory->fd < 0 || memory->offset != 0)
+	if (memory->host != NULL || memory->fd < -1 || (memory->fd < 0) == (memory->device == NULL) || memory->offset != 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
-					"Contiguous memory needs the descriptor of its device, and no mapping or offset.");
+					"Contiguous memory needs the path or the descriptor of its device, and no more.");
 	return 0;
 }
 
@@ -53,6 +53,8 @@ static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	if ((memory->flags & GH_MEMORY_CONTIGUOUS) != 0)
 		return check_contiguous(vm, memory);
+	if (memory->device != NULL)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "A device is for contiguous memory.");
 	if (gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY) && (memory->host != NULL || memory->fd >= 0))
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
 			       "Let the library make the memory: host NULL and fd -1, then gh_vm_pointer().",

@@ -33,8 +33,8 @@ enum gh_memory_flag {
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
 	/**
-	 * Contiguous memory of a device of the platform (#GH_FEATURE_CONTIGUOUS_MEMORY): gh_memory::fd is a descriptor of that
-	 * device (for example `/dev/oemvm_cma`), from which the library gets the memory.
+	 * Contiguous memory that the platform has set aside (#GH_FEATURE_CONTIGUOUS_MEMORY), of the device that
+	 * gh_memory::device or gh_memory::fd says, for example `/dev/oemvm_cma`.
 	 */
 	GH_MEMORY_CONTIGUOUS = 1 << 8,
 };
@@ -72,12 +72,17 @@ struct gh_memory {
 	uint32_t reserved2; /**< 0. */
 	uint64_t
 		offset; /**< Where in the file the region begins, in bytes, a multiple of the page size; 0 without a file. */
+	/**
+	 * With #GH_MEMORY_CONTIGUOUS: path of the device, which the library opens and closes; fd must be -1 then. NULL: fd is a
+	 * descriptor of it. Not needed after the call.
+	 */
+	const char *device;
 };
 
 /** @brief Initial value of #gh_memory: shared, for everything. */
 #define GH_MEMORY_INIT                                                                                                     \
 	{                                                                                                                  \
-		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0, -1, 0, 0                                           \
+		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0, -1, 0, 0, NULL                                     \
 	}
 
 /** @brief What gh_vm_region() tells. */

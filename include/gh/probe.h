@@ -44,6 +44,7 @@ enum gh_feature {
 	GH_FEATURE_CONTIGUOUS_MEMORY = 1 << 21, /**< Contiguous memory that the kernel has set aside can be given. */
 	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
 	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
+	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
 	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
 };
 
@@ -70,6 +71,32 @@ enum gh_quirk {
 	GH_QUIRK_EVENTFD_GOES_FIRST = 1 << 7,
 	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
 	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
+	/** Lines, doorbells and vCPUs are added by name: the library calls them by name. */
+	GH_QUIRK_NAMED_FUNCTIONS = 1 << 16,
+	/**
+	 * No line, doorbell or vCPU can be removed: doorbells are served by the library, a line stays connected to an eventfd
+	 * until that is closed everywhere, and takes no other one.
+	 */
+	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
+	/**
+	 * Nobody is told that a VM has ended, nor how: its vCPUs sleep. The library asks when a run is interrupted, and says
+	 * #GH_STOP_OTHER; a kernel that does not know either gives #GH_EXIT_INTERRUPTED. Let the guest say good-bye with a
+	 * store, or kick and close.
+	 */
+	GH_QUIRK_NO_END_EXIT = 1 << 18,
+	/** Memory is lent by a flag, not by a request of its own: the library sets it. */
+	GH_QUIRK_LENDS_BY_FLAG = 1 << 19,
+	/** All values that are not 0 ring a doorbell with a value: the library serves those. */
+	GH_QUIRK_COARSE_DATAMATCH = 1 << 20,
+	/**
+	 * Memory must be of files that the kernel makes, and lent memory may not be mapped in the host: the library makes it,
+	 * and gives it up at the start. Callers' mappings and files are refused.
+	 */
+	GH_QUIRK_OWN_FILES_ONLY = 1 << 21,
+	/** The devicetree must place each region but the first by an "shm" vdevice: the library writes and checks it. */
+	GH_QUIRK_NEEDS_SHM_NODES = 1 << 22,
+	/** Such vdevices must be left out, or be optional: the library does not write them, and checks. */
+	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 23,
 };
 
 /** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */
@@ -130,8 +157,9 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * open(), close(); Gunyah: GH_CREATE_VM, then GH_VM_ADD_FUNCTION, GH_VM_SET_USER_MEM_REGION and
- * GH_VM_ANDROID_LEND_USER_MEM with a NULL argument; GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
+ * open(), close(); Gunyah: GH_CREATE_VM, GUNYAH_CREATE_GUEST_MEM with flags that there are not, each request of a VM with a
+ * NULL argument, GH_VM_ANDROID_CHECK_EXTENSION; where that leaves a doubt, GH_VM_SET_USER_MEM_REGION with a page that nobody
+ * may read, and GH_VM_ADD_FUNCTION for two doorbells, with eventfd(), mmap() and munmap(); GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
  * KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
  * @since 0.1
  */

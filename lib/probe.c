@@ -15,7 +15,8 @@
 #define SIMULATED "sim:"
 
 /* In the order in which they are tried. */
-static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_kvm };
+static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_halla,
+							  &gh_backend_kvm };
 #define REAL_BACKENDS (sizeof(real_backends) / sizeof(real_backends[0]))
 
 struct gh_probe {
@@ -294,7 +295,7 @@ int gh_target_open(const struct gh_vm_options *options, struct gh_target *ret_ta
 	int ret;
 
 	if (!is_auto(options) && !is_known(options))
-		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm, fake or auto.",
+		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm, fake or auto.",
 			       "There is no backend \"%s\".", options->backend);
 	if (!is_auto(options) && strcmp(options->backend, gh_backend_fake.name) == 0)
 		return open_fake(options, ret_target);
@@ -377,7 +378,7 @@ int gh_probe(const struct gh_vm_options *callers, struct gh_probe **ret_probe)
 	if (ret < 0)
 		return ret;
 	if (!is_auto(&options) && !is_known(&options))
-		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm or auto.",
+		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm or auto.",
 			       "There is no backend \"%s\".", options.backend);
 	probe = calloc(1, sizeof(*probe));
 	if (probe == NULL)

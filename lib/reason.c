@@ -143,6 +143,7 @@ static const struct {
 } hypervisors[] = {
 	{ "gunyah", "Gunyah", "gunyah" },
 	{ "gzvm", "GenieZone", "geniezone" },
+	{ "halla", "Halla", "halla" },
 	{ "kvm", "KVM", "kvm" },
 };
 

@@ -166,7 +166,7 @@ struct gh_bvcpu {
  * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
-	const char *name;   /* "gunyah", "geniezone", "kvm", "fake" */
+	const char *name;   /* "gunyah", "geniezone", "halla", "kvm", "fake" */
 	const char *device; /* default path; NULL for a backend without a device */
 	/*
 	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
@@ -260,6 +260,7 @@ struct gh_backend {
 
 extern const struct gh_backend gh_backend_gunyah;
 extern const struct gh_backend gh_backend_geniezone;
+extern const struct gh_backend gh_backend_halla;
 extern const struct gh_backend gh_backend_kvm;
 extern const struct gh_backend gh_backend_fake;
 

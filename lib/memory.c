@@ -394,6 +394,8 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 
 	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	index = gh_region_index(vm, id, &parts);
 	if (parts != 0) {
@@ -526,6 +528,8 @@ int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_ho
 
 	if (vm == NULL || ret_host == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	host = find_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
@@ -554,6 +558,9 @@ static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *
 {
 	int ret = -EFAULT;
 
+	/* A child has not got the library's mappings: it would fault. */
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	if (is_accessible(&vm->b, gpa, length)) {
 		for (size_t done = 0; done < length;) {

@@ -33,6 +33,9 @@ const struct life_kind life_kinds[] = {
 	{ "gunyah v8", "sim:gunyah/v8", false, true },
 	{ "gunyah v17", "sim:gunyah/v17", true, true },
 	{ "gunyah latest", "sim:gunyah/android-latest", true, true },
+	{ "geniezone, the first", "sim:gzvm/r0", false, true },
+	{ "geniezone, the newest", "sim:gzvm/android-latest", false, true },
+	{ "halla", "sim:halla", false, true },
 };
 const int life_kind_count = sizeof(life_kinds) / sizeof(life_kinds[0]);
 

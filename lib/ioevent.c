@@ -254,6 +254,10 @@ static int place(struct gh_ioevent *ioevent, bool wanted)
 	const struct gh_caps *caps = &vm->b.caps;
 	bool kernel = wanted && (caps->features & GH_FEATURE_IOEVENTFD) != 0;
 
+	/* It would ring for other values, too. */
+	if (ioevent->spec.datamatch && (caps->quirks & GH_QUIRK_COARSE_DATAMATCH) != 0)
+		kernel = false;
+
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
 		if (steals(caps, &ioevent->spec, &other->spec) ||
 		    (!atomic_load(&other->on_bus) && !steals(caps, &other->spec, &ioevent->spec) &&
@@ -284,6 +288,16 @@ int gh_ioevents_activate(struct gh_vm *vm)
 		if (!atomic_load(&ioevent->on_bus))
 			ret = activate(ioevent);
 	return ret;
+}
+
+void gh_ioevents_deactivate(struct gh_vm *vm)
+{
+	for (struct gh_ioevent *ioevent = vm->ioevents; ioevent != NULL; ioevent = ioevent->next) {
+		if (!ioevent->active)
+			continue;
+		count(ioevent, false);
+		(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+	}
 }
 
 /* Under the lock, off the list: no store finds it any more. */

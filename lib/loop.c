@@ -62,6 +62,10 @@ static int serve_by_default(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	case GH_EXIT_HYPERCALL: /* the next run answers "not supported" */
 	case GH_EXIT_INTERRUPTED:
 		return GH_LOOP_CONTINUE;
+	case GH_EXIT_PAGE_FAULT:
+		if (exit->fault.error < 0)
+			return gh_fault_retry(vcpu, &exit->fault);
+		/* fallthrough */
 	default:
 		return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP, NULL, "Give the loop an exit function that serves it.",
 			       "vCPU %u made an exit that a loop cannot serve by itself: %s (kernel's reason %u).",

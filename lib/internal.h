@@ -103,6 +103,12 @@ struct gh_vm {
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
 	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	/*
+	 * The addresses of all doorbells that the kernel has ever had are in here, from the first byte to the one behind the
+	 * last, which is 0 before the first one: a store elsewhere needs no lock.
+	 */
+	atomic_uint_least64_t bells_begin;
+	atomic_uint_least64_t bells_end;
 	uint64_t wanted_redistributors; /* as the options said; the start may choose another place */
 	bool gone;                      /* BROKEN, and the kernel's VM is closed already */
 };
@@ -236,7 +242,9 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 /* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
 int gh_regions_give_up(struct gh_vm *vm);
-/* Is all of it what one gh_vm_map() has mapped? */
+/* Bytes of this part and of those that follow it. */
+uint64_t gh_region_length_from(const struct gh_bvm *vm, uint32_t index);
+/* memory_access.c: is all of it what one gh_vm_map() has mapped? */
 bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length);
 /* One part to the kernel. Failures are explained. */
 int gh_region_hand_over(struct gh_vm *vm, struct gh_region *region);

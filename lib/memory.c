@@ -42,9 +42,9 @@ static int check_contiguous(struct gh_vm *vm, const struct gh_memory *memory)
 	if (!gh_can(&vm->b, GH_FEATURE_CONTIGUOUS_MEMORY) || vm->b.ops->vm_file == NULL)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use other memory.",
 			       "This hypervisor's kernel has no contiguous memory to give.");
-	if (memory->host != NULL || memory->fd < 0 || memory->offset != 0)
+	if (memory->host != NULL || memory->fd < -1 || (memory->fd < 0) == (memory->device == NULL) || memory->offset != 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
-					"Contiguous memory needs the descriptor of its device, and no mapping or offset.");
+					"Contiguous memory needs the path or the descriptor of its device, and no more.");
 	return 0;
 }
 
@@ -53,6 +53,8 @@ static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	if ((memory->flags & GH_MEMORY_CONTIGUOUS) != 0)
 		return check_contiguous(vm, memory);
+	if (memory->device != NULL)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "A device is for contiguous memory.");
 	if (gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY) && (memory->host != NULL || memory->fd >= 0))
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
 			       "Let the library make the memory: host NULL and fd -1, then gh_vm_pointer().",
@@ -127,11 +129,19 @@ static int check_room(struct gh_vm *vm, const struct gh_memory *memory)
 		       (unsigned long long)parts, (unsigned long long)(caps->region_piece >> 20), caps->max_regions);
 }
 
+/* Most kernels take what comes after the start, and never give it to the guest. */
+static bool is_time(struct gh_vm *vm)
+{
+	enum gh_vm_state state = atomic_load(&vm->state);
+
+	return state == GH_VM_OPEN || (state == GH_VM_STARTED && gh_can(&vm->b, GH_FEATURE_LATE_MEMORY));
+}
+
 static int check(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	int ret;
 
-	if (atomic_load(&vm->state) != GH_VM_OPEN)
+	if (!is_time(vm))
 		return gh_fail_state(&vm->failure, STEP, "The VM has been started.");
 	ret = check_flags(vm, memory);
 	if (ret == 0)
@@ -274,6 +284,15 @@ static bool take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 	return true;
 }
 
+/* What comes after the start: the guest has it from now on. */
+static int lend_at_once(struct gh_vm *vm)
+{
+	int ret = gh_regions_give_up(vm);
+
+	gh_regions_lent(vm);
+	return ret;
+}
+
 /* The host's side of it, and then the kernel's. */
 static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh_region *whole, uint32_t parts)
 {
@@ -295,6 +314,11 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 	}
 	gh_mapping_keep(vm, whole, &mapping);
 	vm->mappings[first] = mapping;
+	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+		int lent = lend_at_once(vm);
+
+		ret = ret < 0 ? ret : lent;
+	}
 	return ret;
 }
 
@@ -362,7 +386,7 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 }
 
 /* With its parts. */
-static uint64_t length_from(const struct gh_bvm *vm, uint32_t index)
+uint64_t gh_region_length_from(const struct gh_bvm *vm, uint32_t index)
 {
 	uint64_t length = 0;
 
@@ -388,7 +412,7 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 		const struct gh_region *region = vm->regions[index];
 
 		info.gpa = region->gpa;
-		info.length = length_from(&vm->b, index);
+		info.length = gh_region_length_from(&vm->b, index);
 		info.access = region->prot;
 		info.state = public_state(vm, region);
 		info.size = ret_info->size;
@@ -454,125 +478,4 @@ void gh_regions_free(struct gh_vm *vm)
 	}
 	free(vm->mappings);
 	free(vm->regions);
-}
-
-/* --- access ------------------------------------------------------------------------------------------------------- */
-
-const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
-		    length <= region->length - (gpa - region->gpa))
-			return region;
-	}
-	return NULL;
-}
-
-/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
-static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa < region->gpa || gpa - region->gpa >= region->length)
-			continue;
-		if (region->state == GH_REGION_LENT)
-			return NULL;
-		*ret_left = length_from(vm, i) - (gpa - region->gpa);
-		return region->host + (gpa - region->gpa);
-	}
-	return NULL;
-}
-
-bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length)
-			return length <= length_from(&vm->b, i) - (gpa - region->gpa);
-	}
-	return false;
-}
-
-uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	uint8_t *host;
-
-	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, ret_left);
-	(void)pthread_mutex_unlock(&vm->lock);
-	return host;
-}
-
-int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
-{
-	uint64_t left = 0;
-	uint8_t *host;
-
-	if (vm == NULL || ret_host == NULL)
-		return -EINVAL;
-	if (gh_vm_is_forked(vm))
-		return -EPERM;
-	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, &left);
-	if (host != NULL && length <= left)
-		*ret_host = host;
-	(void)pthread_mutex_unlock(&vm->lock);
-	return host != NULL && length <= left ? 0 : -EFAULT;
-}
-
-/* All of it, before a byte is moved. */
-static bool is_accessible(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
-{
-	while (length > 0) {
-		uint64_t left;
-
-		if (find_host(vm, gpa, &left) == NULL)
-			return false;
-		if (left >= length)
-			return true;
-		length -= left;
-		gpa += left;
-	}
-	return true;
-}
-
-static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
-{
-	int ret = -EFAULT;
-
-	/* A child has not got the library's mappings: it would fault. */
-	if (gh_vm_is_forked(vm))
-		return -EPERM;
-	(void)pthread_mutex_lock(&vm->lock);
-	if (is_accessible(&vm->b, gpa, length)) {
-		for (size_t done = 0; done < length;) {
-			uint64_t left = 0;
-			uint8_t *host = find_host(&vm->b, gpa + done, &left);
-			size_t part = left < length - done ? (size_t)left : length - done;
-
-			memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
-			done += part;
-		}
-		ret = 0;
-	}
-	(void)pthread_mutex_unlock(&vm->lock);
-	return ret;
-}
-
-int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, buffer, NULL, length);
-}
-
-int gh_vm_write(struct gh_vm *vm, uint64_t gpa, const void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, NULL, buffer, length);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Nothing that breaks a host kernel can be reached through the library. tests/sim/test_breakage.c has the cases, and shows that
+ * Nothing that breaks a host kernel can be reached through the library. tests/sim/test_kernel_breakage.c has the cases, and shows that
  * the simulated devices see them; here programs do what they like in every order, with calls that fail, in threads and in
  * forked children, and the devices have nothing to say. The programs are random, and the same each time.
  */

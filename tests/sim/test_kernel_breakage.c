@@ -363,7 +363,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("breakage");
+	Suite *suite = suite_create("kernel_breakage");
 	TCase *tcase = tcase_create("gunyah");
 	SRunner *runner;
 	int failed;

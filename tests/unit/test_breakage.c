@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAMS 12 /* of each device, with calls that fail and without */
+#define PROGRAMS 6 /* of each device, with calls that fail and without */
 #define STEPS 60
 #define OBJECTS 6
 #define WHERES 4

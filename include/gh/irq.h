@@ -98,7 +98,7 @@ GH_BEGIN_DECLS
  * @retval -EBADF  A descriptor is not open.
  * @retval -ERANGE There is no such line.
  * @retval -EEXIST The line has a driver already; or it had one, and the kernel removes nothing (#GH_QUIRK_KEEPS_FUNCTIONS).
- * @retval -EBUSY  The eventfd is connected already (GenieZone), or the VM's start has failed.
+ * @retval -EBUSY  The eventfd is connected already (GenieZone, KVM), or the VM's start has failed.
  * @retval -EOPNOTSUPP The kernel has no irqfds, or no level-triggered ones and there is no resample descriptor.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
@@ -119,6 +119,7 @@ GH_API int gh_irqfd_add(struct gh_vm *vm, const struct gh_irqfd_options *options
  * @param[in] irqfd Object.
  * @retval 0       Done.
  * @retval -EINVAL @p irqfd is NULL.
+ * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of write().
  *
  * @mtany

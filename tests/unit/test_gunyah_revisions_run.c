@@ -262,7 +262,8 @@ START_TEST(test_lines)
 	struct gh_irqfd *lines[2];
 	struct rig rig;
 
-	revision_open(&rig, revision, "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
+	revision_open(&rig, revision,
+		      "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
 	lines[0] = add_line(&rig, 5);
 	lines[1] = add_line(&rig, 6);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -322,8 +323,8 @@ START_TEST(test_bells)
 	struct rig rig;
 
 	revision_open(&rig, revision,
-		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 2 1\n"
-		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 4 1; off");
+		      "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 2 1\n"
+		      "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 4 1; off");
 	bells[0] = add_bell(&rig, GH_IOEVENT_DATAMATCH, 4, 1);
 	bells[1] = add_bell(&rig, GH_IOEVENT_DATAMATCH, 4, 2);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -351,7 +352,7 @@ START_TEST(test_plain_bell)
 	struct rig rig;
 
 	revision_open(&rig, revision,
-		 "store 0x4000 4 1; store 0x4000 4 9; store 0x4000 1 2; store 0x1000 4 1; store 0x4000 4 1");
+		      "store 0x4000 4 1; store 0x4000 4 9; store 0x4000 1 2; store 0x1000 4 1; store 0x4000 4 1");
 	bell = add_bell(&rig, 0, 0, 0);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
 	ck_assert_int_eq(gh_vm_start(rig.vm), 0);

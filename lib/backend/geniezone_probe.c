@@ -77,7 +77,7 @@ static void look_at_vcpu(const struct probed *probed)
 		return;
 	ret = ask(probed, fd, GH_GZ_GET_ONE_REG, &arg);
 	(void)sys->close(sys, fd);
-	if (ret != -EFAULT && ret != 0)
+	if (ret != -EFAULT && ret != -EINVAL && ret != 0)
 		return;
 	probed->caps->quirks &= ~(uint64_t)GH_QUIRK_SHOWS_HANDLED_EXITS;
 	probed->caps->quirks |= GH_QUIRK_NO_FAULT_ADDRESS;

@@ -132,7 +132,7 @@ static void usage(FILE *to)
 		"Tests libgh on a device and prints \"case: result\" lines.\n"
 		"\n"
 		"  --device DEVICE  path, or a simulated device such as sim:gunyah (default: GH_DEVICE, or what is there)\n"
-		"  --backend NAME   gunyah, geniezone or kvm (default: whichever answers)\n"
+		"  --backend NAME   gunyah, geniezone, halla or kvm (default: whichever answers)\n"
 		"  --lend           lend the guest its memory instead of sharing it\n"
 		"  --no-guests      only what needs no guest: runs on any host with a script engine\n"
 		"\n"

@@ -4,6 +4,8 @@
 
 #include <check.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -90,6 +92,47 @@ START_TEST(test_accesses)
 }
 END_TEST
 
+static struct {
+	struct gh_irqfd *line;
+	int resample_fd;
+	atomic_uint signals;
+	atomic_bool served;
+} device;
+
+/* A device says that it still wants its interrupt whenever it is told to look: the guest may not have seen the last one. */
+static void *look_again(void *unused)
+{
+	struct pollfd poller = { .fd = device.resample_fd, .events = POLLIN };
+
+	(void)unused;
+	while (!atomic_load(&device.served)) {
+		if (poll(&poller, 1, 20) != 1)
+			continue;
+		(void)await(device.resample_fd);
+		(void)atomic_fetch_add(&device.signals, 1);
+		if (!atomic_load(&device.served))
+			ck_assert_int_eq(gh_irqfd_raise(device.line), 0);
+	}
+	return NULL;
+}
+
+/* The guest gets its interrupt, and the device hears of it. */
+static void serve_level(struct box *box)
+{
+	pthread_t thread;
+
+	atomic_store(&device.signals, 0);
+	atomic_store(&device.served, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look_again, NULL), 0);
+	ck_assert_int_eq(gh_irqfd_raise(device.line), 0);
+	box_expect_store(box, 0, REPORT, 8, BOX_INTID(BOX_LINE_LEVEL));
+	for (int i = 0; i < PATIENCE_MS && atomic_load(&device.signals) == 0; i++)
+		(void)usleep(1000);
+	ck_assert_uint_ge(atomic_load(&device.signals), 1);
+	atomic_store(&device.served, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
 /* A level-triggered line with resampling, by the kernel or by the library, and an edge. */
 START_TEST(test_lines)
 {
@@ -104,37 +147,33 @@ START_TEST(test_lines)
 		WAIT(REPORT),
 		OFF,
 	};
-	int resample_fd = eventfd(0, EFD_CLOEXEC);
 	const struct gh_exit *exit;
-	struct gh_irqfd *level;
 	struct gh_irqfd *edge;
 	struct box box;
 
 	BOX_OPEN(&box, devices[_i], 1, program);
-	level = add_irqfd(&box, BOX_LINE_LEVEL, GH_IRQ_LEVEL, resample_fd);
+	device.resample_fd = eventfd(0, EFD_CLOEXEC);
+	device.line = add_irqfd(&box, BOX_LINE_LEVEL, GH_IRQ_LEVEL, device.resample_fd);
 	edge = add_irqfd(&box, BOX_LINE_EDGE, 0, -1);
-	ck_assert_int_eq(gh_irqfd_is_emulated(level), !box_has(&box, GH_FEATURE_IRQFD_RESAMPLE));
+	ck_assert_int_eq(gh_irqfd_is_emulated(device.line), !box_has(&box, GH_FEATURE_IRQFD_RESAMPLE));
 	/* Before the start it counts. */
 	ck_assert_int_eq(gh_irqfd_raise(edge), 0);
 	box_start(&box);
 	box_expect_store(&box, 0, 0x4000, 4, 1);
 	box_expect_store(&box, 0, REPORT, 8, BOX_INTID(BOX_LINE_EDGE));
 	box_expect_store(&box, 0, 0x4000, 4, 2);
-	ck_assert_int_eq(gh_irqfd_raise(level), 0);
-	box_expect_store(&box, 0, REPORT, 8, BOX_INTID(BOX_LINE_LEVEL));
-	/* The guest acknowledges before it reports; where the library stands in, it may be interrupted again until then. */
-	ck_assert_uint_ge(await(resample_fd), 1);
-	gh_irqfd_remove(level);
+	serve_level(&box);
+	gh_irqfd_remove(device.line);
 	box_expect_store(&box, 0, 0x4000, 4, 3);
 	ck_assert_int_eq(gh_irqfd_raise(edge), 0);
 	exit = box_run(&box, 0);
 	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
 	ck_assert_uint_eq(exit->mmio.gpa, REPORT);
-	ck_assert(exit->mmio.value == BOX_INTID(BOX_LINE_EDGE) ||
-		  (!box_has(&box, GH_FEATURE_IRQFD_RESAMPLE) && exit->mmio.value == BOX_INTID(BOX_LINE_LEVEL)));
+	/* Asserted more often than it was wanted, the level can be there once more. */
+	ck_assert(exit->mmio.value == BOX_INTID(BOX_LINE_EDGE) || exit->mmio.value == BOX_INTID(BOX_LINE_LEVEL));
 	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
 	box_close(&box);
-	(void)close(resample_fd);
+	(void)close(device.resample_fd);
 }
 END_TEST
 

@@ -7,6 +7,7 @@
  *                                                                          after its first kernel request
  *     STARTED   gh_vcpu_run(), lines, doorbells; late vCPUs if possible    ends once (end_state), and stays STARTED
  *     BROKEN    gh_vm_close()
+ *     any       gh_vm_reset() (reset.c)                                    OPEN; BROKEN if that fails half-way
  */
 #include "internal.h"
 #include "resample.h"
@@ -93,6 +94,7 @@ static void take_options(struct gh_vm *vm, const struct gh_vm_options *options)
 	vm->b.fake = options->fake;
 	vm->b.gic_distributor = options->gic_distributor != 0 ? options->gic_distributor : GIC_DISTRIBUTOR;
 	vm->b.gic_redistributors = options->gic_redistributors;
+	vm->wanted_redistributors = options->gic_redistributors;
 }
 
 static void take_target(struct gh_vm *vm, const struct gh_target *target)
@@ -221,7 +223,8 @@ void gh_vm_close(struct gh_vm *vm)
 		gh_vcpu_unmake(vcpu);
 	}
 	gh_bus_free(vm);
-	vm->b.ops->vm_destroy(&vm->b);
+	if (!vm->gone)
+		vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
 	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);
@@ -405,6 +408,8 @@ static int apply(struct gh_vm *vm)
 		ret = ops->vm_set_dtb(&vm->b);
 	if (ret == 0)
 		ret = gh_courier_start(vm);
+	if (ret == 0)
+		ret = gh_regions_give_up(vm);
 	if (ret == 0 && ops->vm_start != NULL)
 		ret = ops->vm_start(&vm->b);
 	if (ret < 0)
@@ -467,11 +472,14 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 	(void)pthread_mutex_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
-		atomic_store_explicit(&vm->end_state, GH_END_SET, memory_order_release);
+		atomic_store(&vm->end_state, GH_END_SET);
 		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
 				gh_kick(other, GH_NUDGE);
+		/* After the nudges: a load that is delivered later finds its own (gh_kick_settle()). */
+		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
+			gh_vcpu_drop_load(other);
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

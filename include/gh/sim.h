@@ -14,6 +14,10 @@
  * `android16-6.12-early`, `android15-6.6` and `android-latest`; without a revision it is `v9`. Halla is Samsung's
  * `/dev/halla`, of which there is one.
  *
+ * Revisions of `/dev/gunyah`: `v8`, `v10`, `v11`, `v14` and `v17` as posted for Linux; `android14-6.1-early`,
+ * `android14-6.1`, `android15-6.6-early`, `android15-6.6-mid`, `android15-6.6`, `android16-6.12` and `android-latest` of
+ * Android's kernels; and `vendor`, Qualcomm's older interface under the same name. Without a revision it is `android14-6.1`.
+ *
  * The engine is `kvm` (real arm64 guests; needs an arm64 host with `/dev/kvm`) or `script` (a list of guest actions, on any
  * host); left out, it is `script` when a script is given and `kvm` otherwise. The policy says what the resource manager
  * accepts as the main memory: `debug` takes shared and lent memory, `production` lent memory only.

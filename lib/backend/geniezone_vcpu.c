@@ -148,7 +148,7 @@ static void forget_address(struct gh_exit *exit)
 }
 
 /* An entry that ended with anything but a load or a store. */
-static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered, uint32_t changes)
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
 {
 	const struct gh_gz_abi *abi = gh_gz_abi(vcpu->vm);
 	const struct uapi_gzvm_run *run = vcpu->run;
@@ -166,9 +166,9 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 		return run_is_broken(vcpu);
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_FAULT_ADDRESS))
 		forget_address(&vcpu->exit);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, changes)))
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, vcpu->changes)))
 		return -EINTR;
-	return ret;
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
 }
 
 /* Once for each set of numbers, which are constants of the code then. */
@@ -176,17 +176,17 @@ static inline __attribute__((always_inline)) int enter(struct gh_bvcpu *vcpu, un
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 	struct gh_sys *sys = vcpu->vm->sys;
-	uint32_t changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	int ret;
 
+	vcpu->changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
-	memset(run->padding, 0, sizeof(run->padding));
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, request, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
+	run = vcpu->run; /* the same, and no register that has to be kept meanwhile */
 	if (ret != 0 || run->exit_reason != mmio)
-		return conclude(vcpu, ret, changes);
+		return conclude(vcpu, ret);
 	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 

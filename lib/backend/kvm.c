@@ -163,6 +163,15 @@ static int kvm_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 	return gh_sys_ioctl0(vm->sys, vm->fd, UAPI_KVM_SET_USER_MEMORY_REGION, (uintptr_t)&request);
 }
 
+/* A slot of no length is none. */
+static int kvm_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)
+{
+	struct uapi_kvm_region request = { .slot = region->id, .gpa = region->gpa };
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_KVM_SET_USER_MEMORY_REGION, (uintptr_t)&request);
+
+	return ret < 0 ? gh_fail_request(vm->failure, ret, "unmap memory", "KVM_SET_USER_MEMORY_REGION") : 0;
+}
+
 /* --- vCPUs ---------------------------------------------------------------------------------------------------------- */
 
 static void kvm_vcpu_destroy(struct gh_bvcpu *vcpu)
@@ -352,6 +361,13 @@ static int explain(struct gh_bvcpu *vcpu, int error)
 	return error;
 }
 
+static int decode(struct gh_bvcpu *vcpu, const struct uapi_kvm_run *run)
+{
+	int ret = gh_kvm_decode(run, &vcpu->exit);
+
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
+}
+
 static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->vm->sys;
@@ -366,11 +382,11 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		if (ret < 0)
 			return explain(vcpu, ret);
 		if (run->exit_reason != UAPI_KVM_EXIT_ARM_NISV)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		ret = kvm_vcpu_abort(vcpu);
 		if (ret < 0)
 			return ret;
@@ -387,6 +403,7 @@ const struct gh_backend gh_backend_kvm = {
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,
 	.vm_map = kvm_vm_map,
+	.vm_unmap = kvm_vm_unmap,
 	.vm_irqchip = gh_kvm_irqchip,
 	.vm_start = gh_kvm_irqchip_start,
 	.vcpu_create = kvm_vcpu_create,

@@ -10,8 +10,17 @@
 
 #define KVM_ENGINE_REGISTERS (SIM_REG_PSTATE + 1)
 
+/* One memory slot of KVM's. */
+struct kvm_slot {
+	struct kvm_slot *next;
+	uint32_t id;
+	uint64_t gpa;
+	bool used; /* or free, and its number with it */
+};
+
 struct kvm_vm {
 	struct gh_bvm b;
+	struct kvm_slot *slots;
 	struct gh_failure failure;
 	struct kvm_vcpu *vcpus;
 	bool has_gic;

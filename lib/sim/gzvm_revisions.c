@@ -118,6 +118,8 @@ static const struct gzvm_switches exynos = {
 	.takes_reserved = true,
 };
 
+static const char *const sysfs[] = { "/sys/", NULL };
+
 /* The one of these files that there is. */
 static int open_sysfs(struct gh_sim *sim, const char *path)
 {
@@ -139,7 +141,7 @@ static int open_sysfs(struct gh_sim *sim, const char *path)
 #define GZVM(names, table)                                                                                                 \
 	{                                                                                                                  \
 		.path = UAPI_GZVM_DEVICE, .name = "gzvm", .revision = (names), .open = gzvm_device_open,                   \
-		.switches = &(table), .open_other = open_sysfs                                                             \
+		.switches = &(table), .open_other = open_sysfs, .others = sysfs                                            \
 	}
 
 static const struct sim_driver gzvm[] = {
@@ -164,6 +166,7 @@ static const struct sim_driver halla = {
 	.open = gzvm_device_open,
 	.switches = &exynos,
 	.open_other = open_sysfs,
+	.others = sysfs,
 };
 
 const struct sim_driver *const sim_drivers_halla[] = { &halla, NULL };

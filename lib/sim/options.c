@@ -11,9 +11,7 @@
 /* A script is a test's text, not data: whatever is larger is a wrong file. */
 #define SCRIPT_LIMIT ((size_t)1 << 20)
 
-static const struct sim_driver *const gunyah_drivers[] = { &sim_driver_gunyah, NULL };
-
-static const struct sim_driver *const *const drivers[] = { gunyah_drivers, sim_drivers_gzvm, sim_drivers_halla };
+static const struct sim_driver *const *const drivers[] = { sim_drivers_gunyah, sim_drivers_gzvm, sim_drivers_halla };
 
 /* A piece of the device string; not terminated. */
 struct text {
@@ -215,4 +213,15 @@ int sim_settings_parse(const struct gh_sim_options *options, struct sim_settings
 	}
 	*ret_settings = settings;
 	return 0;
+}
+
+bool sim_driver_has(const struct sim_driver *driver, const char *path)
+{
+	for (const char *const *other = driver->others; other != NULL && *other != NULL; other++) {
+		size_t length = strlen(*other);
+
+		if (strcmp(*other, path) == 0 || ((*other)[length - 1] == '/' && strncmp(*other, path, length) == 0))
+			return true;
+	}
+	return false;
 }

@@ -65,6 +65,8 @@ static const char *name_feature(enum gh_feature feature)
 		return "check-extension";
 	case GH_FEATURE_TIMER_WAKEUP:
 		return "timer-wakeup";
+	case GH_FEATURE_BARE_PROTECTION:
+		return "bare-protection";
 	}
 	return NULL;
 }
@@ -116,6 +118,8 @@ static const char *name_quirk(enum gh_quirk quirk)
 		return "shows-answered-time";
 	case GH_QUIRK_NO_FAULT_ADDRESS:
 		return "no-fault-address";
+	case GH_QUIRK_PROTECTED_AT_BIRTH:
+		return "protected-at-birth";
 	}
 	return NULL;
 }

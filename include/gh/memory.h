@@ -33,6 +33,11 @@ enum gh_memory_flag {
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
 	/**
+	 * The guest's bounce buffers, a `restricted-dma-pool` of its devicetree. GenieZone is told, which wants them in a region
+	 * of their own in a protected VM; the others need not know.
+	 */
+	GH_MEMORY_SWIOTLB = 1 << 7,
+	/**
 	 * Contiguous memory of a device of the platform (#GH_FEATURE_CONTIGUOUS_MEMORY): gh_memory::fd is a descriptor of that
 	 * device (for example `/dev/oemvm_cma`), from which the library gets the memory.
 	 */

@@ -150,8 +150,8 @@ GH_BEGIN_DECLS
  * @asunsafe
  * @par Kernel requests
  * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM, or
- * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM; GZVM_SET_USER_MEMORY_REGION;
- * KVM_SET_USER_MEMORY_REGION. After a refusal as for gh_vm_unmap().
+ * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or GH_ANDROID_CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM;
+ * GZVM_SET_USER_MEMORY_REGION; KVM_SET_USER_MEMORY_REGION. After a refusal as for gh_vm_unmap().
  * @since 0.1
  */
 GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
@@ -183,8 +183,8 @@ GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t 
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * KVM_SET_USER_MEMORY_REGION, GUNYAH_VM_MAP_MEM, GH_VM_SET_USER_MEM_REGION; otherwise close(), and the requests of gh_vm_open() and gh_vm_map() that make a VM and give it
- * memory; munmap().
+ * KVM_SET_USER_MEMORY_REGION, GUNYAH_VM_MAP_MEM, GH_VM_SET_USER_MEM_REGION; otherwise close(), and the requests with which
+ * gh_vm_open() and gh_vm_map() make a VM and give it memory; munmap().
  * @since 0.1
  */
 GH_API int gh_vm_unmap(struct gh_vm *vm, uint32_t id);

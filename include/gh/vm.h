@@ -309,8 +309,8 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * GenieZone and Halla: the requests of gh_vm_open() and gh_vm_map() once more, and GZVM_ENABLE_CAP during gh_vm_start().
- * Gunyah: GH_VM_ANDROID_SET_FW_CONFIG during gh_vm_start().
+ * GenieZone and Halla: GZVM_CREATE_VM and GZVM_SET_USER_MEMORY_REGION once more, GZVM_ENABLE_CAP during the start. Gunyah:
+ * GH_VM_ANDROID_SET_FW_CONFIG during the start.
  * @since 0.1
  */
 GH_API int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size);
@@ -335,7 +335,7 @@ GH_API int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * The requests of gh_vm_open() and gh_vm_map() once more, and GZVM_ENABLE_CAP during gh_vm_start().
+ * GZVM_CREATE_VM and GZVM_SET_USER_MEMORY_REGION once more, and GZVM_ENABLE_CAP during the start.
  * @since 0.1
  */
 GH_API int gh_vm_set_protected(struct gh_vm *vm, int on);
@@ -384,8 +384,8 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
- * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
+ * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_ENABLE_CAP (protected VMs), GZVM_CREATE_VCPU,
+ * GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG, GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
  * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
  * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE
  * and KVM_SET_DEVICE_ATTR, for each vCPU KVM_CREATE_VCPU, KVM_ARM_PREFERRED_TARGET, KVM_ARM_VCPU_INIT,

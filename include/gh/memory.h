@@ -33,6 +33,11 @@ enum gh_memory_flag {
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
 	/**
+	 * The guest's bounce buffers, a `restricted-dma-pool` of its devicetree. GenieZone is told, which wants them in a region
+	 * of their own in a protected VM; the others need not know.
+	 */
+	GH_MEMORY_SWIOTLB = 1 << 7,
+	/**
 	 * Contiguous memory that the platform has set aside (#GH_FEATURE_CONTIGUOUS_MEMORY), of the device that
 	 * gh_memory::device or gh_memory::fd says, for example `/dev/oemvm_cma`.
 	 */

@@ -63,7 +63,8 @@ struct gh_memory {
 	uint64_t length; /**< Bytes, a multiple of the page size. */
 	/**
 	 * The caller's mapping, page-aligned, to stay as it is until the VM is closed. NULL: the library makes one, shared,
-	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it. Kernels with
+	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it; on GenieZone not a
+	 * caller's mapping either, until the VM is closed (madvise() with MADV_DONTFORK, then MADV_DOFORK). Kernels with
 	 * #GH_QUIRK_OWN_FILES_ONLY take no mapping and no file of a caller: let the library make it.
 	 */
 	void *host;

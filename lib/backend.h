@@ -16,6 +16,7 @@
 #include <gh/exit.h>
 #include <gh/fake.h>
 #include <gh/probe.h>
+#include <gh/vm.h>
 
 #include <stdbool.h>
 
@@ -32,20 +33,33 @@ struct gh_caps {
 	uint64_t gpa_align; /* of a region, in bytes; at least the page size */
 	uint64_t mmio_end;  /* accesses from here on are not reported to user space; 0: all are */
 	uint64_t quirks;    /* GH_QUIRK_*, public */
+	/* The longest region that the kernel takes, and the pieces that the core makes of a longer one; 0: any length goes. */
+	uint64_t region_limit;
+	uint64_t region_piece;
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
 
 enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
 
-/* One piece of guest memory. The core owns it; entries never move while the VM lives. */
+/*
+ * One piece of guest memory: what one gh_vm_map() has mapped, or a part of it that the kernel can take. The core owns it;
+ * entries never move while the VM lives.
+ */
 struct gh_region {
-	uint32_t id;   /* 0, 1, 2, ... without gaps, in the order of mapping: Gunyah's label, the others' slot */
+	uint32_t id;   /* Gunyah's label, KVM's slot: the lowest free one, or for further parts the highest free one */
 	uint32_t prot; /* GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC */
 	enum gh_region_state state;
 	uint64_t gpa;
 	uint64_t length;
 	uint8_t *host;
+	uint32_t map;  /* the id of the first part, which is what the caller knows */
+	uint32_t slot; /* its place in the table when it was handed over: without gaps where the kernel removes nothing */
+	/* The kernel's own file that the memory is of (vm_file), and where in it; -1: none. The mapping owns it. */
+	int fd;
+	bool contiguous; /* of GH_MEMORY_CONTIGUOUS */
+	bool anonymous;  /* the library's, and of no file */
+	uint64_t fd_offset;
 };
 
 /* One interrupt line that an eventfd raises. */
@@ -108,6 +122,9 @@ struct gh_bvm {
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
+	uint64_t firmware_gpa;
+	uint64_t firmware_size; /* 0: no firmware */
+	struct gh_authentication authentication;
 };
 
 static inline bool gh_can(const struct gh_bvm *vm, uint64_t feature)
@@ -146,10 +163,10 @@ struct gh_bvcpu {
 
 /*
  * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
- * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most twenty.
+ * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
-	const char *name;   /* "gunyah", "geniezone", "kvm", "fake" */
+	const char *name;   /* "gunyah", "geniezone", "halla", "kvm", "fake" */
 	const char *device; /* default path; NULL for a backend without a device */
 	/*
 	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
@@ -169,8 +186,18 @@ struct gh_backend {
 	int (*vm_create)(struct gh_bvm *vm);
 	/* Gives all of it back, in an order that no kernel breaks on; vCPUs are gone already. Never fails. Serial. */
 	void (*vm_destroy)(struct gh_bvm *vm);
+	/*
+	 * A file of the kernel's own that memory is to be mapped from, shared: of GH_QUIRK_OWN_FILES_ONLY, and with
+	 * GH_MEMORY_CONTIGUOUS in `flags` of the device `source`. NULL: there are no such files. Serial.
+	 */
+	int (*vm_file)(struct gh_bvm *vm, int source, uint64_t length, uint32_t flags);
 	/* Gives memory to the guest: state is SHARED or TO_LEND. Serial, before the start. */
 	int (*vm_map)(struct gh_bvm *vm, const struct gh_region *region);
+	/*
+	 * Takes memory back, before or after the start; on failure the guest has it still. -EOPNOTSUPP, or NULL: this kernel
+	 * cannot, and the core makes a new VM before the start, and refuses after it. Serial.
+	 */
+	int (*vm_unmap)(struct gh_bvm *vm, const struct gh_region *region);
 	/*
 	 * Everything that can be found wrong without the kernel, before any request of the start is made: nothing has changed
 	 * when it fails, and the start may be tried again. Optional. Serial.
@@ -178,7 +205,12 @@ struct gh_backend {
 	int (*vm_check)(struct gh_bvm *vm);
 	/* Makes the interrupt controller; first step of the start. NULL: the hypervisor makes it itself. Serial. */
 	int (*vm_irqchip)(struct gh_bvm *vm);
-	/* Where the devicetree is; the step after the vCPUs. NULL: the kernel does not want to know. Serial. */
+	/* Takes pages back from the guest; the range is inside one region. NULL: no such request. Serial. */
+	int (*vm_reclaim)(struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+	/*
+	 * Where the devicetree is, firmware, authentication; the step after the vCPUs. NULL: the kernel does not want to know.
+	 * Serial.
+	 */
 	int (*vm_set_dtb)(struct gh_bvm *vm);
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
@@ -228,6 +260,7 @@ struct gh_backend {
 
 extern const struct gh_backend gh_backend_gunyah;
 extern const struct gh_backend gh_backend_geniezone;
+extern const struct gh_backend gh_backend_halla;
 extern const struct gh_backend gh_backend_kvm;
 extern const struct gh_backend gh_backend_fake;
 

@@ -90,6 +90,32 @@ static const char *name_quirk(enum gh_quirk quirk)
 		return "eventfd-goes-first";
 	case GH_QUIRK_WRITES_MEMORY_NODE:
 		return "writes-memory-node";
+	case GH_QUIRK_NAMED_FUNCTIONS:
+		return "named-functions";
+	case GH_QUIRK_KEEPS_FUNCTIONS:
+		return "keeps-functions";
+	case GH_QUIRK_NO_END_EXIT:
+		return "no-end-exit";
+	case GH_QUIRK_LENDS_BY_FLAG:
+		return "lends-by-flag";
+	case GH_QUIRK_COARSE_DATAMATCH:
+		return "coarse-datamatch";
+	case GH_QUIRK_OWN_FILES_ONLY:
+		return "own-files-only";
+	case GH_QUIRK_NEEDS_SHM_NODES:
+		return "needs-shm-nodes";
+	case GH_QUIRK_OPTIONAL_SHM_NODES:
+		return "optional-shm-nodes";
+	case GH_QUIRK_NO_DTB_REQUEST:
+		return "no-dtb-request";
+	case GH_QUIRK_SHOWS_HANDLED_EXITS:
+		return "shows-handled-exits";
+	case GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS:
+		return "shows-handled-exceptions";
+	case GH_QUIRK_SHOWS_ANSWERED_TIME:
+		return "shows-answered-time";
+	case GH_QUIRK_NO_FAULT_ADDRESS:
+		return "no-fault-address";
 	}
 	return NULL;
 }

@@ -421,6 +421,14 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+/* No kernel takes anything but another try (section 3.5 of the Gunyah document). */
+static int refuse_to_fail(struct gh_vcpu *vcpu)
+{
+	return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL,
+		       "Provide memory there and run again, or close the VM.",
+		       "The guest's access to 0x%llx can only be tried again.", (unsigned long long)vcpu->b.exit.fault.gpa);
+}
+
 int gh_mmio_fail(struct gh_vcpu *vcpu)
 {
 	enum gh_pending was = GH_PENDING_LOAD;
@@ -434,13 +442,20 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	/* A store cannot be failed any more when its vCPU runs on. */
 	if (gh_vcpu_pending(vcpu->live) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
-	if (!begin_answer(vcpu->live, was))
-		return wrong_answer(vcpu);
+	if (!begin_answer(vcpu->live, was)) {
+		bool is_fault =
+			gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
+
+		return is_fault ? refuse_to_fail(vcpu) : wrong_answer(vcpu);
+	}
 	if (!gh_can(vcpu->b.vm, GH_FEATURE_MMIO_ABORT))
 		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
 			      "This hypervisor cannot abort an access of the guest.");
 	else
 		ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
+	/* A signal would take the abort away as it does an answer (H1). */
+	if (ret == 0 && vcpu->fragile_values != 0)
+		gh_kick_set_fragile(vcpu);
 	if (ret < 0 && ret != -EOPNOTSUPP)
 		(void)gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
 	end_answer(vcpu, vcpu->live, ret < 0 ? was : GH_PENDING_NOTHING);

@@ -8,10 +8,12 @@
  *     gh_vm_open()  ->  open      gh_vm_map, gh_vm_set_dtb, gh_vm_set_entry, gh_vcpu_create, gh_irqfd_add, ...
  *     gh_vm_start() ->  started   gh_vcpu_run, gh_irqfd_add, gh_ioevent_add and their removals
  *                   ->  stopped   every vCPU says #GH_EXIT_STOPPED
+ *     gh_vm_reset() ->  open      from any state, with everything that was configured
  *     gh_vm_close()     from any state
  *
  * The order of the calls between open and start does not matter: the library hands things to the kernel in the order that
- * the kernel needs. A start that fails after its first kernel request leaves the VM good for nothing but gh_vm_close().
+ * the kernel needs. A start that fails after its first kernel request leaves the VM good for nothing but gh_vm_reset() and
+ * gh_vm_close().
  * @defgroup vm Virtual machines
  * @{
  */
@@ -32,7 +34,10 @@ struct gh_vm_options {
 	int device_fd;
 	/** Real-time signal that wakes a vCPU thread for gh_vcpu_kick(); 0: see #GH_KICK_SIGNAL_DEFAULT. */
 	int kick_signal;
-	/** "gunyah", "geniezone", "kvm", "fake"; "auto" or NULL: the first of gunyah, geniezone, kvm that works. */
+	/**
+	 * "gunyah", "geniezone", "halla" (Samsung), "kvm", "fake"; "auto" or NULL: the first of gunyah, geniezone, halla, kvm
+	 * that works.
+	 */
 	const char *backend;
 	/**
 	 * Path of the device, or a simulated one ("sim:gunyah/android14-6.1", gh/sim.h). NULL: the environment variable
@@ -99,6 +104,29 @@ enum gh_register {
 	GH_REG_PC = 32, /**< Program counter: the entry point. */
 };
 
+/** @brief How a VM proves what it is; gh_authentication::type. */
+enum gh_authentication_type {
+	GH_AUTHENTICATION_NONE = 0,       /**< Not at all: the default. */
+	GH_AUTHENTICATION_TRUSTED_VM = 1, /**< As one of Qualcomm's trusted VMs, whose image is signed. */
+};
+
+/** @brief What gh_vm_set_authentication() sets. */
+struct gh_authentication {
+	size_t size;            /**< Size of this structure in bytes. */
+	uint32_t type;          /**< One of #gh_authentication_type. */
+	uint32_t vm_id;         /**< Number of the VM that the platform knows, at most 65535. */
+	uint32_t peripheral_id; /**< Number under which the platform's loader authenticates the image. */
+	uint32_t reserved;      /**< 0. */
+	uint64_t gpa;           /**< Guest physical address of the image and its metadata, page-aligned. */
+	uint64_t length;        /**< Bytes of it, a multiple of the page size. */
+};
+
+/** @brief Initial value of #gh_authentication. */
+#define GH_AUTHENTICATION_INIT                                                                                             \
+	{                                                                                                                  \
+		sizeof(struct gh_authentication), GH_AUTHENTICATION_NONE, 0, 0, 0, 0, 0                                    \
+	}
+
 GH_BEGIN_DECLS
 
 /**
@@ -121,8 +149,8 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone),
- * KVM_CREATE_VM.
+ * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone, and Halla with its
+ * number), KVM_CREATE_VM.
  * @par After fork()
  * The child may only close the VM.
  * @since 0.1
@@ -150,7 +178,7 @@ GH_API void gh_vm_close(struct gh_vm *vm);
 /**
  * @brief The backend that a VM uses.
  * @param[in] vm VM.
- * @return "gunyah", "geniezone", "kvm" or "fake", constant; NULL if @p vm is NULL.
+ * @return "gunyah", "geniezone", "halla", "kvm" or "fake", constant; NULL if @p vm is NULL.
  *
  * @mtany
  * @assafe
@@ -213,8 +241,9 @@ GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
 /**
  * @brief Set a register of the boot vCPU (id 0) for its first instruction.
  *
- * On Gunyah of android14-6.1 the hypervisor decides: the guest begins at the start of the region that holds the devicetree,
- * with the devicetree's address in x0. Other values are refused by gh_vm_start().
+ * On Gunyah without #GH_FEATURE_REGISTERS (before v15, android14-6.1, the first kernels of android15-6.6) the hypervisor
+ * decides: the guest begins at the start of the region that holds the devicetree, with the devicetree's address in x0. Other
+ * values are refused by gh_vm_start(). With it, that is what a guest gets whose registers nobody has set.
  *
  * @param[in] vm    VM that has not been started.
  * @param[in] reg   One of #gh_register.
@@ -227,7 +256,7 @@ GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * None here; GZVM_SET_ONE_REG, KVM_SET_ONE_REG during gh_vm_start().
+ * None here; GH_VM_SET_BOOT_CONTEXT, GZVM_SET_ONE_REG, KVM_SET_ONE_REG during gh_vm_start().
  * @since 0.1
  */
 GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
@@ -252,6 +281,57 @@ GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
 GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
 
 /**
+ * @brief Say where the firmware of a protected VM is.
+ *
+ * The guest begins in the firmware, which looks at everything else before it goes on to it (pvmfw of Android). Memory must be
+ * mapped there before gh_vm_start(), with the firmware in it; lend it, because a resource manager of a product takes no
+ * shared one. On Gunyah this makes the VM a protected one (#GH_FEATURE_FIRMWARE), for which most devices accept only
+ * firmware that they know: the resource manager that is public refuses each (-EPERM from gh_vm_start()). gh_fdt_finish()
+ * writes the address into the devicetree.
+ *
+ * @param[in] vm   VM that has not been started.
+ * @param[in] gpa  Guest physical address of the firmware, a multiple of the page size.
+ * @param[in] size Its bytes, a multiple of the page size; 0 takes the setting back.
+ *
+ * @retval 0       Recorded; a later call replaces it.
+ * @retval -EINVAL @p vm is NULL, or an argument is not a multiple of the page size.
+ * @retval -ERANGE @p gpa + @p size wraps, or ends beyond the guest's address space.
+ * @retval -EOPNOTSUPP The kernel takes no firmware (no #GH_FEATURE_FIRMWARE).
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GH_VM_ANDROID_SET_FW_CONFIG during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/**
+ * @brief Say how a VM proves what it is.
+ *
+ * Only on kernels with #GH_FEATURE_AUTHENTICATION. The Gunyah UAPI document is not sure that every kernel which has the
+ * request also honours it (section 7): believe a VM that starts, and nothing before.
+ *
+ * @param[in] vm             VM that has not been started.
+ * @param[in] authentication What to prove; copied.
+ *
+ * @retval 0       Recorded; a later call replaces it, and #GH_AUTHENTICATION_NONE takes it back.
+ * @retval -EINVAL An argument is NULL, the structure has an unknown tail, the type is unknown, a reserved field is set, a
+ *                 number is too large, or an address or a length is not a multiple of the page size.
+ * @retval -ERANGE The range wraps around, or ends beyond the guest's address space.
+ * @retval -EOPNOTSUPP The kernel lets nobody choose (no #GH_FEATURE_AUTHENTICATION).
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GH_VM_ANDROID_SET_AUTH_TYPE during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentication *authentication);
+
+/**
  * @brief Start a VM: apply what was configured, in the kernel's order.
  *
  * Needs memory and at least one vCPU. What can be checked without the kernel is checked first: a failure there changes
@@ -263,7 +343,7 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @retval 0       The VM is started: its vCPUs can run.
  * @retval -EINVAL @p vm is NULL; or there is no memory, no vCPU, no vCPU with id 0; or the devicetree is missing, is
  *                 garbage or does not fit what was configured; or the kernel says so.
- * @retval -EBUSY  The VM has been started, or an earlier start failed half-way.
+ * @retval -EBUSY  The VM has been started, or an earlier start or reset failed half-way.
  * @retval -EPERM  This is a forked child.
  * @retval -EOPNOTSUPP Registers that the hypervisor does not let anyone set.
  * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
@@ -273,11 +353,59 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @par Kernel requests
  * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
  * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
- * GH_VM_SET_DTB_CONFIG, GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
+ * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
+ * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
  * KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
  * @since 0.1
  */
 GH_API int gh_vm_start(struct gh_vm *vm);
+
+/**
+ * @brief Bring a VM back to where it can be loaded and started once more.
+ *
+ * No hypervisor resets a VM in place: the library closes the kernel's VM, opens another one on the same device, and records
+ * again what was configured; gh_vm_start() then applies it. What the caller has stays valid and means the same:
+ *
+ * - memory, with its ids, at the same host addresses, with what the guest left there. The guest, and on Gunyah the resource
+ *   manager, have written to it: load the kernel and the initrd again, and write the devicetree again (gh_vm_set_dtb() is
+ *   remembered, the tree's contents are not), because a tree that the resource manager has completed is refused by
+ *   gh_vm_start();
+ * - vCPUs, and registers as gh_vm_set_register() said. The exit that a vCPU returned last is gone, and with it a load that
+ *   waits for its answer;
+ * - the bus with its ranges, handlers and counters;
+ * - lines and doorbells with their descriptors. What an irqfd's eventfd still held is dropped; the level of a line that
+ *   gh_irq_set() raised stays, and a doorbell's eventfd keeps its count. A doorbell that was emulated stays so;
+ * - a kick that no run has delivered: the first run returns #GH_EXIT_INTERRUPTED for it. gh_vm_quit() kicks, so that comes
+ *   after it, too, but quitting itself is over: loops run again;
+ * - pauses: whoever paused the VM still has to resume it;
+ * - gh_vm_end_fd(), which is not readable any more.
+ *
+ * It cannot be done when memory was lent to the guest, because what is in it belongs to a guest that is gone, and the kernel may
+ * hold it for a while: close the VM, and open another one with other memory.
+ *
+ * If it fails with an error that is not listed here as changing nothing, the kernel's VM may be closed already. The VM is then
+ * good for nothing but another gh_vm_reset(), which goes on from there, and gh_vm_close().
+ *
+ * @param[in] vm VM in any state. No thread may be inside gh_vcpu_run(), gh_vcpu_loop() or gh_vm_run() of it: let them end
+ *               with gh_vm_quit() or gh_vcpu_kick() first. Other threads may go on with lines, doorbells and the bus.
+ *
+ * @retval 0       The VM is open, as if everything had just been configured.
+ * @retval -EINVAL @p vm is NULL.
+ * @retval -EBUSY  A thread is inside a run of the VM. Nothing has changed.
+ * @retval -EOPNOTSUPP Memory has been lent to the guest. Nothing has changed.
+ * @retval -EPERM  This is a forked child. Nothing has changed.
+ * @retval -ENOMEM Out of memory, or the memory of the VM before is still counted as locked after two seconds (Gunyah takes a
+ *                 VM down in the background), and RLIMIT_MEMLOCK is too low for both.
+ * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * Those of gh_vm_close() except for the device, the bus and the mappings; then GH_CREATE_VM, GZVM_CREATE_VM or KVM_CREATE_VM, and
+ * those that gh_vm_map() makes for each region.
+ * @since 0.1
+ */
+GH_API int gh_vm_reset(struct gh_vm *vm);
 
 GH_END_DECLS
 

@@ -18,17 +18,6 @@
 /* The engine's way of ending a run is its signal. */
 static const uint32_t never;
 
-struct kvm_vm {
-	struct gh_bvm b;
-	struct gh_failure failure;
-	struct kvm_vcpu *vcpus;
-	bool has_gic;
-	pthread_mutex_t lock; /* of the fields below */
-	bool started;
-	bool levels[GH_KVM_LINES]; /* raised before the start */
-	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
-};
-
 /* --- the VM --------------------------------------------------------------------------------------------------------- */
 
 static int open_kvm(struct kvm_vm *vm, const struct sim_engine_options *options)
@@ -70,6 +59,12 @@ static void kvm_vm_free(void *data)
 		vm->vcpus = vcpu->next;
 		vcpu_free(vcpu);
 	}
+	while (vm->slots != NULL) {
+		struct kvm_slot *slot = vm->slots;
+
+		vm->slots = slot->next;
+		free(slot);
+	}
 	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
 		if (vm->pulses[line] >= 0)
 			(void)vm->b.sys->close(vm->b.sys, vm->pulses[line]);
@@ -100,16 +95,53 @@ static int kvm_vm_new(const struct sim_engine_options *options, void **ret_vm)
 	return 0;
 }
 
+/* A slot that is free, or a new one. */
+static struct kvm_slot *find_slot(struct kvm_vm *vm)
+{
+	struct kvm_slot *slot;
+
+	for (slot = vm->slots; slot != NULL; slot = slot->next)
+		if (!slot->used)
+			return slot;
+	slot = calloc(1, sizeof(*slot));
+	if (slot == NULL)
+		return NULL;
+	slot->id = vm->b.n_regions++;
+	slot->next = vm->slots;
+	vm->slots = slot;
+	return slot;
+}
+
 static int kvm_map(void *data, uint64_t gpa, uint64_t length, void *host, uint32_t protection)
 {
 	struct kvm_vm *vm = data;
+	struct kvm_slot *slot = find_slot(vm);
 	/* The engine's protection bits are those of gh_memory. */
-	struct gh_region region = { .id = vm->b.n_regions, .prot = protection, .gpa = gpa, .length = length, .host = host };
-	int ret = gh_backend_kvm.vm_map(&vm->b, &region);
+	struct gh_region region = { .prot = protection, .gpa = gpa, .length = length, .host = host };
+	int ret;
 
-	if (ret == 0)
-		vm->b.n_regions++;
+	if (slot == NULL)
+		return -ENOMEM;
+	region.id = slot->id;
+	ret = gh_backend_kvm.vm_map(&vm->b, &region);
+	slot->used = ret == 0;
+	slot->gpa = gpa;
 	return ret;
+}
+
+static void kvm_unmap(void *data, uint64_t gpa)
+{
+	struct kvm_vm *vm = data;
+
+	for (struct kvm_slot *slot = vm->slots; slot != NULL; slot = slot->next) {
+		/* A slot of size 0 is none. */
+		struct gh_region region = { .id = slot->id, .gpa = gpa };
+
+		if (!slot->used || slot->gpa != gpa)
+			continue;
+		(void)gh_backend_kvm.vm_map(&vm->b, &region);
+		slot->used = false;
+	}
 }
 
 static int kvm_gic(void *data, uint64_t distributor, uint64_t redistributors)
@@ -181,6 +213,26 @@ static int kvm_set_register(void *data, enum sim_register reg, uint64_t value)
 	return 0;
 }
 
+static int kvm_get_register(void *data, enum sim_register reg, uint64_t *ret_value)
+{
+	struct kvm_vcpu *vcpu = data;
+	uint64_t id = UAPI_KVM_REG_X((uint32_t)reg);
+
+	if ((unsigned int)reg >= KVM_ENGINE_REGISTERS)
+		return -EINVAL;
+	if (vcpu->b.fd < 0) {
+		*ret_value = vcpu->registers[reg];
+		return 0;
+	}
+	if (reg == SIM_REG_SP)
+		id = UAPI_KVM_REG_SP_EL1;
+	else if (reg == SIM_REG_PC)
+		id = UAPI_KVM_REG_PC;
+	else if (reg == SIM_REG_PSTATE)
+		id = UAPI_KVM_REG_PSTATE;
+	return gh_kvm_get_register(&vcpu->b, id, ret_value);
+}
+
 /* --- the start ------------------------------------------------------------------------------------------------------ */
 
 static int make_vcpu(struct kvm_vcpu *vcpu)
@@ -217,6 +269,7 @@ static int kvm_start(void *data)
 	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
 		if (vm->levels[line])
 			(void)gh_kvm_irq_line(&vm->b, line, true);
+	kvm_levels_activate(vm);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return 0;
 }
@@ -277,6 +330,7 @@ const struct sim_engine sim_engine_kvm = {
 	.vm_new = kvm_vm_new,
 	.vm_free = kvm_vm_free,
 	.map = kvm_map,
+	.unmap = kvm_unmap,
 	.gic = kvm_gic,
 	.vcpu_new = kvm_vcpu_new,
 	.set_register = kvm_set_register,
@@ -288,4 +342,8 @@ const struct sim_engine sim_engine_kvm = {
 	.answer_hypercall = kvm_engine_answer_hypercall,
 	.abort = kvm_engine_abort,
 	.wake = kvm_engine_wake,
+	.get_register = kvm_get_register,
+	.level_new = kvm_level_new,
+	.level_raise = kvm_level_raise,
+	.level_free = kvm_level_free,
 };

@@ -212,7 +212,7 @@ END_TEST
 /* Whatever machine this is: an answer about each hypervisor, usable or with a reason. */
 START_TEST(test_this_machine)
 {
-	static const char *const backends[] = { "gunyah", "geniezone", "kvm" };
+	static const char *const backends[] = { "gunyah", "geniezone", "halla", "kvm" };
 	struct gh_probe *probe = NULL;
 
 	ck_assert_int_eq(gh_probe(NULL, &probe), 0);
@@ -292,7 +292,7 @@ END_TEST
 
 /* --- foreign devices and dialects ----------------------------------------------------------------------------------- */
 
-static const char *const backends[] = { "gunyah", "geniezone", "kvm", "auto", NULL };
+static const char *const backends[] = { "gunyah", "geniezone", "halla", "kvm", "auto", NULL };
 
 START_TEST(test_foreign)
 {
@@ -354,6 +354,7 @@ START_TEST(test_gunyah_dialects)
 		{ UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
 		{ UAPI_GUNYAH_SET_USER_MEM, -EFAULT, 0 },
 		{ UAPI_GUNYAH_LEND_USER_MEM, -EFAULT, 0 },
+		{ UAPI_GUNYAH_SET_FW, -EFAULT, 0 },
 	};
 	static const struct answer no_user_memory[] = {
 		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },
@@ -361,7 +362,7 @@ START_TEST(test_gunyah_dialects)
 	};
 	struct gh_probe_entry entry;
 
-	play(all, 4);
+	play(all, 5);
 	check_usable("gunyah", &entry);
 	ck_assert_str_eq(entry.dialect, "android14-6.1");
 	ck_assert_uint_ne(entry.features & GH_FEATURE_LEND, 0);
@@ -544,11 +545,11 @@ START_TEST(test_simulated_entries)
 
 	options.machine = sim;
 	ck_assert_int_eq(gh_probe(&options, &probe), 0);
-	ck_assert_uint_eq(gh_probe_count(probe), 3);
+	ck_assert_uint_eq(gh_probe_count(probe), 4);
 	ck_assert_uint_eq(gh_probe_get(probe, 0)->usable, 1);
 	ck_assert_str_eq(gh_probe_get(probe, 0)->dialect, "android14-6.1");
 	ck_assert_str_eq(gh_probe_get(probe, 0)->device, "/dev/gunyah");
-	for (unsigned int i = 1; i < 3; i++) {
+	for (unsigned int i = 1; i < 4; i++) {
 		ck_assert_uint_eq(gh_probe_get(probe, i)->usable, 0);
 		ck_assert(failure_is(&gh_probe_get(probe, i)->failure, -ENODEV));
 	}

@@ -4,7 +4,7 @@
  *
  * Only reading, only ever of files that have no side effects, and nothing is believed to be well-formed or there at all.
  */
-#include "why.h"
+#include "reason.h"
 
 #include "internal.h"
 
@@ -143,6 +143,7 @@ static const struct {
 } hypervisors[] = {
 	{ "gunyah", "Gunyah", "gunyah" },
 	{ "gzvm", "GenieZone", "geniezone" },
+	{ "halla", "Halla", "halla" },
 	{ "kvm", "KVM", "kvm" },
 };
 
@@ -303,7 +304,7 @@ static const struct open_error open_errors[] = {
 	{ -EBADF, GH_MISSING_OTHER, "It is not open.", "Pass an open descriptor of the device." },
 };
 
-int gh_why_open(struct gh_refusal *refusal, int error)
+int gh_reason_open(struct gh_refusal *refusal, int error)
 {
 	struct open_error why = { error, GH_MISSING_OTHER, "The kernel refused to open it.", "See the kernel's log." };
 
@@ -311,11 +312,16 @@ int gh_why_open(struct gh_refusal *refusal, int error)
 		if (open_errors[i].error == error)
 			why = open_errors[i];
 	refusal->missing = why.missing;
+	if (refusal->is_simulated && error == -ENODEV) {
+		why.cause = "A simulated device plays its guests on KVM, and this machine has none for arm64.";
+		why.remedy = "Name a script for the guest (sim:...,script=FILE), or run on an arm64 machine with /dev/kvm "
+			     "(tools/arm64-run emulates one).";
+	}
 	return gh_fail(&refusal->failure, error, STEP_OPEN, "open", why.remedy, "%s: %s",
 		       refusal->path != NULL ? refusal->path : "the adopted descriptor", why.cause);
 }
 
-void gh_why_look(struct gh_sys *sys, const struct gh_backend *backend, struct gh_refusal *refusal)
+void gh_reason_look(struct gh_sys *sys, const struct gh_backend *backend, struct gh_refusal *refusal)
 {
 	if (refusal->path == NULL)
 		return;
@@ -338,7 +344,7 @@ void gh_why_look(struct gh_sys *sys, const struct gh_backend *backend, struct gh
 /* Less than this is less than any guest with an operating system takes. */
 #define SMALL_GUEST (64 * MIB)
 
-uint64_t gh_why_lock_limit(struct gh_sys *sys)
+uint64_t gh_reason_lock_limit(struct gh_sys *sys)
 {
 	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
 	struct process process = { .known = false };
@@ -349,7 +355,7 @@ uint64_t gh_why_lock_limit(struct gh_sys *sys)
 	return has_capability(&process, CAP_BIT_IPC_LOCK) ? UINT64_MAX : limit.rlim_cur;
 }
 
-void gh_why_caution(struct gh_sys *sys, const struct gh_caps *caps, uint64_t lock_limit, struct gh_failure *ret_caution)
+void gh_reason_caution(struct gh_sys *sys, const struct gh_caps *caps, uint64_t lock_limit, struct gh_failure *ret_caution)
 {
 	struct rlimit limit = { .rlim_max = 0 };
 

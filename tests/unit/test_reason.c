@@ -501,8 +501,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("why");
-	TCase *tcase = add_case(suite, "why");
+	Suite *suite = suite_create("reason");
+	TCase *tcase = add_case(suite, "reason");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, test_no_node, 0, COUNT(nodes));

@@ -263,6 +263,8 @@ void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
 
 /* fault.c: 0 after a nap: run again. Or it will not pass, and the failure says why. */
 int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault);
+/* -EFAULT, explained: an access that no device takes is one to memory that the kernel could not provide. */
+int gh_fault_check_access(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);
 
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);

@@ -10,7 +10,8 @@
 #define STEP "map memory"
 
 #define ALL_FLAGS                                                                                                          \
-	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS)
+	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS |    \
+	 GH_MEMORY_SWIOTLB)
 
 /* The structure's first version ended here. */
 #define FIRST_SIZE offsetof(struct gh_memory, fd)
@@ -333,6 +334,7 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		.host = memory->host,
 		.fd = -1,
 		.contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0,
+		.swiotlb = (memory->flags & GH_MEMORY_SWIOTLB) != 0,
 		.anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY),
 	};
 	uint32_t first = vm->b.n_regions;

@@ -24,7 +24,7 @@ static const char usage_text[] =
 	"  --mem SIZE         memory, such as 512M or 2G (512M)\n"
 	"  --cpus N           vCPUs (1)\n"
 	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
-	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
+	"  --backend NAME     gunyah, geniezone, halla or kvm; without it, the first that works\n"
 	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be\n"
 	"                     repeated: one boot after the other\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"

@@ -213,15 +213,18 @@ RARE static int answer_unmatched(struct gh_vcpu *vcpu, const struct gh_exit_mmio
 {
 	uint32_t policy;
 	uint64_t value;
+	int ret;
 
 	gh_bus_count(mmio->is_store != 0 ? &vcpu->bus.unmatched_stores : &vcpu->bus.unmatched_loads);
 	*ret_value = 0;
+	ret = gh_fault_check_access(vcpu, mmio);
+	if (ret < 0)
+		return ret;
 	look_up_policy(vcpu, &policy, &value);
 	if (policy == GH_BUS_UNMATCHED_PASS)
 		return GH_BUS_UNMATCHED;
 	if (policy == GH_BUS_UNMATCHED_FAIL) {
-		int ret = refuse(vcpu);
-
+		ret = refuse(vcpu);
 		if (ret != -EOPNOTSUPP)
 			return ret;
 	}

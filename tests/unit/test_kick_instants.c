@@ -109,6 +109,8 @@ START_TEST(test_sender_that_takes_its_time)
 	(void)atomic_fetch_add(&vcpu->senders, 1);
 	(void)atomic_fetch_or(&vcpu->kicked, GH_KICK);
 	entrant_begin(&runner, vcpu);
+	for (int i = 0; i < PATIENCE_MS && atomic_load(&vcpu->where) != GH_BUSY; i++)
+		pause_ms(1);
 	pause_ms(20);
 	ck_assert_msg(!atomic_load(&runner.done), "the kick was taken from a sender that can still signal for it");
 	ck_assert_uint_eq(atomic_load(&vcpu->where), GH_BUSY);

@@ -287,7 +287,8 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * mapped there before gh_vm_start(), with the firmware in it; lend it, because a resource manager of a product takes no
  * shared one. On Gunyah this makes the VM a protected one (#GH_FEATURE_FIRMWARE), for which most devices accept only
  * firmware that they know: the resource manager that is public refuses each (-EPERM from gh_vm_start()). gh_fdt_finish()
- * writes the address into the devicetree.
+ * writes the address into the devicetree, if it is called afterwards; a tree of the caller's own says
+ * `memory/firmware-address`.
  *
  * @param[in] vm   VM that has not been started.
  * @param[in] gpa  Guest physical address of the firmware, a multiple of the page size.

@@ -69,8 +69,9 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
 	/* The next access may come here directly, if nobody else wants it and it passes no full barrier. */
-	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL ||
-	    gh_bus_has_doorbell(table, entry->gpa, entry->last))
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL)
+		return;
+	if (table->n_doorbells != 0 && gh_bus_has_doorbell(table, entry->gpa, entry->last))
 		return;
 	slot->generation = table->generation;
 	slot->last = entry->range;

@@ -287,7 +287,8 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * mapped there before gh_vm_start(), with the firmware in it; lend it, because a resource manager of a product takes no
  * shared one. On Gunyah this makes the VM a protected one (#GH_FEATURE_FIRMWARE), for which most devices accept only
  * firmware that they know: the resource manager that is public refuses each (-EPERM from gh_vm_start()). gh_fdt_finish()
- * writes the address into the devicetree.
+ * writes the address into the devicetree, if it is called afterwards; a tree of the caller's own says
+ * `memory/firmware-address`.
  *
  * On GenieZone and Halla the firmware is the hypervisor's own, which loads it there at the start: the region is one of its
  * own, begins at @p gpa, and has room for it (crosvm: 4 MiB at 0x7fc00000). The entry point of gh_vm_set_entry() goes into x1,

@@ -2,11 +2,14 @@
 /* Memory on every revision of Gunyah's driver: lent, shared, given late, taken back, missing, contiguous. */
 #include "revision.h"
 
+#include "../../lib/sim/pin.h"
+
 #include <errno.h>
 #include <gh/loop.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #define MORE_GPA UINT64_C(0x90000000)
 #define MARK UINT64_C(0x1000)
@@ -33,14 +36,21 @@ static void start(struct rig *rig)
 /* Can this process read there? */
 static bool is_readable(const void *address)
 {
-	int fds[2];
-	ssize_t ret;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	bool readable = false;
+	char line[512];
 
-	ck_assert_int_eq(pipe(fds), 0);
-	ret = write(fds[1], address, 1);
-	(void)close(fds[0]);
-	(void)close(fds[1]);
-	return ret == 1;
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		char *rest;
+		unsigned long start = strtoul(line, &rest, 16);
+		unsigned long end = strtoul(rest + 1, &rest, 16);
+
+		if ((uintptr_t)address >= start && (uintptr_t)address < end)
+			readable = rest[1] == 'r';
+	}
+	(void)fclose(maps);
+	return readable;
 }
 
 static uint32_t state_of(struct rig *rig, uint32_t id)
@@ -81,7 +91,8 @@ START_TEST(test_lent)
 	ck_assert_int_eq(gh_vm_read(rig.vm, RAM_GPA + MIB, &copy, sizeof(copy)), -EFAULT);
 	ck_assert_int_eq(gh_vm_pointer(rig.vm, RAM_GPA + MIB, 8, &host), -EFAULT);
 	/* Where the kernel looks for pages through the mapping, it has to stay. */
-	ck_assert_int_eq(is_readable(host), stays);
+	if (stays || sim_pin_is_lasting())
+		ck_assert_int_eq(is_readable(host), stays);
 	(void)expect_store(&rig, 5);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
 	revision_close(&rig);
@@ -305,6 +316,20 @@ END_TEST
 
 /* --- taken back --------------------------------------------------------------------------------------------------- */
 
+/* QEMU's user mode has no such advice. */
+static bool frees_pages(void)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool frees;
+
+	ck_assert_ptr_ne(page, MAP_FAILED);
+	*(volatile char *)page = 1;
+	(void)madvise(page, 4096, MADV_REMOVE);
+	frees = *(volatile char *)page == 0;
+	(void)munmap(page, 4096);
+	return frees;
+}
+
 START_TEST(test_reclaim)
 {
 	const struct revision *revision = &revisions[_i];
@@ -314,7 +339,7 @@ START_TEST(test_reclaim)
 	if (!can(revision, GH_FEATURE_RECLAIM))
 		return;
 	revision_open(&rig, revision,
-		      "poke 0x80300000 8 7; poke 0x80302000 8 9; store 0x1000 4 1; peek 0x80300000 8; expect 0\n"
+		      "poke 0x80300000 8 7; poke 0x80302000 8 9; store 0x1000 4 1; peek 0x80300000 8; echo 0x1000 8\n"
 		      "peek 0x80302000 8; expect 9; poke 0x80300000 8 5; raw reclaim-busy; store 0x1000 4 2; off");
 	rig_build(&rig, GH_MEMORY_RWX | lend, 1);
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA, 4096), -EBUSY); /* not started */
@@ -327,6 +352,7 @@ START_TEST(test_reclaim)
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA + RAM_SIZE - 4096, 8192), -EFAULT);
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, MORE_GPA, 4096), -EFAULT);
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA + 3 * MIB, 4096), 0);
+	(void)expect_store(&rig, frees_pages() ? 0 : 7);
 	(void)expect_store(&rig, 2);
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA + 3 * MIB, 4096), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(gh_vm_failure(rig.vm)->cause, "busy"));

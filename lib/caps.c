@@ -65,6 +65,8 @@ static const char *name_feature(enum gh_feature feature)
 		return "check-extension";
 	case GH_FEATURE_TIMER_WAKEUP:
 		return "timer-wakeup";
+	case GH_FEATURE_LATE_MEMORY:
+		return "late-memory";
 	case GH_FEATURE_BARE_PROTECTION:
 		return "bare-protection";
 	}

@@ -231,20 +231,26 @@ static int tell(const struct gh_vm_options *options, const struct gh_refusal *re
 	return error;
 }
 
-static int no_hypervisor(const struct gh_vm_options *options, const struct gh_refusal *best)
+static int no_hypervisor(const struct gh_vm_options *options)
 {
-	if (best->missing != GH_MISSING_NODE)
-		return tell(options, best, -ENODEV);
+	char devices[128] = "";
+
+	for (size_t i = 0; i < REAL_BACKENDS; i++) {
+		size_t used = strlen(devices);
+
+		(void)snprintf(devices + used, sizeof(devices) - used, "%s%s", i > 0 ? ", " : "", real_backends[i]->device);
+	}
 	return gh_fail(options->failure, -ENODEV, STEP, "open",
-		       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah).",
-		       "There is none of %s, %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
-		       real_backends[2]->device, real_backends[3]->device);
+		       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah). For each of them, "
+		       "gh-probe says why it is missing.",
+		       "There is none of these: %s.", devices);
 }
 
 static int try_all(const struct gh_vm_options *options, const struct place *place, struct gh_target *ret_target)
 {
 	struct gh_refusal best = { .missing = GH_MISSING_NOTHING };
 	const struct gh_backend *best_backend = NULL;
+	bool is_named;
 
 	for (size_t i = 0; i < REAL_BACKENDS; i++) {
 		struct gh_refusal refusal;
@@ -262,11 +268,12 @@ static int try_all(const struct gh_vm_options *options, const struct place *plac
 			best_backend = real_backends[i];
 		}
 	}
+	is_named = !is_auto(options) || place->path != NULL || options->device_fd >= 0;
+	if (!is_named && best.missing == GH_MISSING_NODE)
+		return no_hypervisor(options);
 	if (options->failure != NULL && best_backend != NULL)
 		gh_reason_look(place->sys, best_backend, &best);
-	if (!is_auto(options) || place->path != NULL || options->device_fd >= 0)
-		return tell(options, &best, best.failure.error);
-	return no_hypervisor(options, &best);
+	return tell(options, &best, is_named ? best.failure.error : -ENODEV);
 }
 
 static int open_fake(const struct gh_vm_options *options, struct gh_target *ret_target)
@@ -322,8 +329,8 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 {
 	const struct gh_failure no_failure = GH_FAILURE_INIT;
 	struct gh_probe_entry *entry = &probe->entries[probe->count];
+	struct gh_target target = { .fd = -1 };
 	struct gh_refusal refusal;
-	struct gh_target target;
 
 	if (probe->count++ == 0)
 		probe->lock_limit = gh_reason_lock_limit(place->sys);
@@ -340,7 +347,8 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 		entry->dialect = refusal.dialect != NULL ? refusal.dialect : "";
 		return;
 	}
-	(void)place->sys->close(place->sys, target.fd);
+	if (target.fd >= 0)
+		(void)place->sys->close(place->sys, target.fd);
 	fill(entry, &target.caps);
 	gh_reason_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
 }

@@ -34,8 +34,9 @@ enum gh_feature {
 	GH_FEATURE_IRQFD_RESAMPLE = 1 << 12,
 	/** The kernel takes the level of a line directly. Without: gh_irq_add() uses an irqfd, and emulates levels. */
 	GH_FEATURE_IRQ_LINE = 1 << 13,
-	GH_FEATURE_READ_ONLY_MEMORY = 1 << 14,  /**< Memory without #GH_MEMORY_WRITE is really read-only for the guest. */
-	GH_FEATURE_PROTECTED_VM = 1 << 15,      /**< A VM can be protected from its host. */
+	GH_FEATURE_READ_ONLY_MEMORY = 1 << 14, /**< Memory without #GH_MEMORY_WRITE is really read-only for the guest. */
+	/** The hypervisor can protect a VM from its host. The library makes such VMs on Gunyah only. */
+	GH_FEATURE_PROTECTED_VM = 1 << 15,
 	GH_FEATURE_FIRMWARE = 1 << 16,          /**< Firmware of a protected VM can be given. */
 	GH_FEATURE_RECLAIM = 1 << 17,           /**< Pages of one range can be taken back from a VM. */
 	GH_FEATURE_GUEST_MEMORY = 1 << 18,      /**< The kernel makes files of memory for guests. */
@@ -45,7 +46,8 @@ enum gh_feature {
 	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
 	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
 	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
-	GH_FEATURE_BARE_PROTECTION = 1 << 25,   /**< A VM can be protected without firmware: gh_vm_set_protected(). */
+	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
+	GH_FEATURE_BARE_PROTECTION = 1 << 26,   /**< A VM can be protected without firmware: gh_vm_set_protected(). */
 };
 
 /**

@@ -237,7 +237,11 @@ static int explain_start(const struct gh_bvm *vm, int error)
 
 static int gunyah_vm_start(struct gh_bvm *vm)
 {
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
+	struct gh_gunyah_tree *tree = vm->priv;
+	int ret;
+
+	tree->is_with_guest = true;
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
 
 	return ret < 0 ? explain_start(vm, ret) : 0;
 }
@@ -249,8 +253,8 @@ const struct gh_backend gh_backend_gunyah = {
 		    GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT |
 		    GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY | GH_FEATURE_PROTECTED_VM |
 		    GH_FEATURE_FIRMWARE | GH_FEATURE_RECLAIM | GH_FEATURE_GUEST_MEMORY | GH_FEATURE_UNMAP |
-		    GH_FEATURE_DEMAND_PAGING | GH_FEATURE_CONTIGUOUS_MEMORY | GH_FEATURE_AUTHENTICATION |
-		    GH_FEATURE_CHECK_EXTENSION | GH_FEATURE_TIMER_WAKEUP,
+		    GH_FEATURE_DEMAND_PAGING | GH_FEATURE_LATE_MEMORY | GH_FEATURE_CONTIGUOUS_MEMORY |
+		    GH_FEATURE_AUTHENTICATION | GH_FEATURE_CHECK_EXTENSION | GH_FEATURE_TIMER_WAKEUP,
 	.certain = GH_FEATURE_NEEDS_DTB,
 	.probe = gh_gunyah_probe,
 	.vm_create = gunyah_vm_create,

@@ -41,7 +41,8 @@ static inline int gh_gunyah_decode_mmio(const struct uapi_gunyah_run *page, stru
 struct gh_gunyah_tree {
 	uint32_t n_cpus;
 	uint32_t n_labels;
-	uint32_t *labels; /* of doorbells */
+	uint32_t *labels;   /* of doorbells */
+	bool is_with_guest; /* a start has been tried */
 };
 
 /*

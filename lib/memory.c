@@ -262,9 +262,9 @@ static int hand_over_parts(struct gh_vm *vm, const struct gh_region *whole, uint
 
 /*
  * A part was refused: the kernel may have others, or even this one in its table. Where it gives nothing back, only a new VM
- * has none of them.
+ * has none of them; and if the VM runs already, the guest keeps what it has got. False: so it is.
  */
-static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
+static bool take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 {
 	struct gh_failure failure = vm->failure;
 	uint32_t handed = vm->b.n_regions - first;
@@ -272,11 +272,17 @@ static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 
 	for (uint32_t i = first; i < first + handed && clean; i++)
 		clean = vm->b.ops->vm_unmap(&vm->b, vm->regions[i]) == 0;
+	vm->failure = failure;
+	if (!clean && handed != 0 && atomic_load(&vm->state) == GH_VM_STARTED) {
+		free_parts(vm, parts - handed);
+		return false;
+	}
 	vm->b.n_regions = first;
 	free_parts(vm, parts);
-	if (!clean)
+	if (!clean && atomic_load(&vm->state) == GH_VM_OPEN)
 		(void)gh_vm_renew(vm, STEP);
 	vm->failure = failure;
+	return true;
 }
 
 /* What comes after the start: the guest has it from now on. */
@@ -303,14 +309,18 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 		ret = gh_mapping_prepare(vm, memory->flags, whole, &mapping);
 	if (ret == 0)
 		ret = hand_over_parts(vm, whole, parts);
-	if (ret < 0) {
-		take_back(vm, first, parts);
+	if (ret < 0 && take_back(vm, first, parts)) {
 		gh_mapping_free(vm, &mapping);
 		return ret;
 	}
 	gh_mapping_keep(vm, whole, &mapping);
 	vm->mappings[first] = mapping;
-	return atomic_load(&vm->state) == GH_VM_STARTED ? lend_at_once(vm) : 0;
+	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+		int lent = lend_at_once(vm);
+
+		ret = ret < 0 ? ret : lent;
+	}
+	return ret;
 }
 
 /* Under the lock. */
@@ -378,7 +388,7 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 }
 
 /* With its parts. */
-static uint64_t length_from(const struct gh_bvm *vm, uint32_t index)
+uint64_t gh_region_length_from(const struct gh_bvm *vm, uint32_t index)
 {
 	uint64_t length = 0;
 
@@ -404,7 +414,7 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 		const struct gh_region *region = vm->regions[index];
 
 		info.gpa = region->gpa;
-		info.length = length_from(&vm->b, index);
+		info.length = gh_region_length_from(&vm->b, index);
 		info.access = region->prot;
 		info.state = public_state(vm, region);
 		info.size = ret_info->size;
@@ -457,7 +467,7 @@ void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count)
 
 	for (uint32_t i = first; i < first + count; i++)
 		free(vm->regions[i]);
-	memmove(&vm->regions[first], &vm->regions[first + count], rest * sizeof(vm->regions[0]));
+	memmove(&vm->regions[first], &vm->regions[first + count], rest * sizeof(struct gh_region *));
 	memmove(&vm->mappings[first], &vm->mappings[first + count], rest * sizeof(vm->mappings[0]));
 	vm->b.n_regions -= count;
 }
@@ -470,125 +480,4 @@ void gh_regions_free(struct gh_vm *vm)
 	}
 	free(vm->mappings);
 	free(vm->regions);
-}
-
-/* --- access ------------------------------------------------------------------------------------------------------- */
-
-const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
-		    length <= region->length - (gpa - region->gpa))
-			return region;
-	}
-	return NULL;
-}
-
-/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
-static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa < region->gpa || gpa - region->gpa >= region->length)
-			continue;
-		if (region->state == GH_REGION_LENT)
-			return NULL;
-		*ret_left = length_from(vm, i) - (gpa - region->gpa);
-		return region->host + (gpa - region->gpa);
-	}
-	return NULL;
-}
-
-bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length)
-			return length <= length_from(&vm->b, i) - (gpa - region->gpa);
-	}
-	return false;
-}
-
-uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	uint8_t *host;
-
-	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, ret_left);
-	(void)pthread_mutex_unlock(&vm->lock);
-	return host;
-}
-
-int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
-{
-	uint64_t left = 0;
-	uint8_t *host;
-
-	if (vm == NULL || ret_host == NULL)
-		return -EINVAL;
-	if (gh_vm_is_forked(vm))
-		return -EPERM;
-	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, &left);
-	if (host != NULL && length <= left)
-		*ret_host = host;
-	(void)pthread_mutex_unlock(&vm->lock);
-	return host != NULL && length <= left ? 0 : -EFAULT;
-}
-
-/* All of it, before a byte is moved. */
-static bool is_accessible(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
-{
-	while (length > 0) {
-		uint64_t left;
-
-		if (find_host(vm, gpa, &left) == NULL)
-			return false;
-		if (left >= length)
-			return true;
-		length -= left;
-		gpa += left;
-	}
-	return true;
-}
-
-static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
-{
-	int ret = -EFAULT;
-
-	/* A child has not got the library's mappings: it would fault. */
-	if (gh_vm_is_forked(vm))
-		return -EPERM;
-	(void)pthread_mutex_lock(&vm->lock);
-	if (is_accessible(&vm->b, gpa, length)) {
-		for (size_t done = 0; done < length;) {
-			uint64_t left = 0;
-			uint8_t *host = find_host(&vm->b, gpa + done, &left);
-			size_t part = left < length - done ? (size_t)left : length - done;
-
-			memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
-			done += part;
-		}
-		ret = 0;
-	}
-	(void)pthread_mutex_unlock(&vm->lock);
-	return ret;
-}
-
-int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, buffer, NULL, length);
-}
-
-int gh_vm_write(struct gh_vm *vm, uint64_t gpa, const void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, NULL, buffer, length);
 }

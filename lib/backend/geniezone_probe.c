@@ -130,8 +130,10 @@ static void look_at_doorbells(const struct probed *probed)
 	if (added == 2)
 		probed->caps->features |= GH_FEATURE_DATAMATCH;
 	arg.flags |= UAPI_GZVM_IOEVENTFD_DEASSIGN;
+	/* Twice if need be: the kernel would lose them with the VM (GZ 9). */
 	for (arg.datamatch = 0; arg.datamatch < added; arg.datamatch++)
-		(void)ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg);
+		if (ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg) < 0)
+			(void)ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg);
 	(void)sys->close(sys, arg.fd);
 }
 

@@ -45,8 +45,8 @@ enum gh_feature {
 	GH_FEATURE_CONTIGUOUS_MEMORY = 1 << 21, /**< Contiguous memory that the kernel has set aside can be given. */
 	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
 	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
-	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
 	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
+	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
 	GH_FEATURE_BARE_PROTECTION = 1 << 26,   /**< A VM can be protected without firmware: gh_vm_set_protected(). */
 };
 

@@ -96,7 +96,8 @@ static struct {
 	struct gh_irqfd *line;
 	int resample_fd;
 	atomic_uint signals;
-	atomic_bool served;
+	atomic_bool wants;
+	atomic_bool over;
 } device;
 
 /* A device says that it still wants its interrupt whenever it is told to look: the guest may not have seen the last one. */
@@ -105,32 +106,15 @@ static void *look_again(void *unused)
 	struct pollfd poller = { .fd = device.resample_fd, .events = POLLIN };
 
 	(void)unused;
-	while (!atomic_load(&device.served)) {
+	while (!atomic_load(&device.over)) {
 		if (poll(&poller, 1, 20) != 1)
 			continue;
 		(void)await(device.resample_fd);
 		(void)atomic_fetch_add(&device.signals, 1);
-		if (!atomic_load(&device.served))
+		if (atomic_load(&device.wants))
 			ck_assert_int_eq(gh_irqfd_raise(device.line), 0);
 	}
 	return NULL;
-}
-
-/* The guest gets its interrupt, and the device hears of it. */
-static void serve_level(struct box *box)
-{
-	pthread_t thread;
-
-	atomic_store(&device.signals, 0);
-	atomic_store(&device.served, false);
-	ck_assert_int_eq(pthread_create(&thread, NULL, look_again, NULL), 0);
-	ck_assert_int_eq(gh_irqfd_raise(device.line), 0);
-	box_expect_store(box, 0, REPORT, 8, BOX_INTID(BOX_LINE_LEVEL));
-	for (int i = 0; i < PATIENCE_MS && atomic_load(&device.signals) == 0; i++)
-		(void)usleep(1000);
-	ck_assert_uint_ge(atomic_load(&device.signals), 1);
-	atomic_store(&device.served, true);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 /* A level-triggered line with resampling, by the kernel or by the library, and an edge. */
@@ -149,6 +133,7 @@ START_TEST(test_lines)
 	};
 	const struct gh_exit *exit;
 	struct gh_irqfd *edge;
+	pthread_t thread;
 	struct box box;
 
 	BOX_OPEN(&box, devices[_i], 1, program);
@@ -162,8 +147,13 @@ START_TEST(test_lines)
 	box_expect_store(&box, 0, 0x4000, 4, 1);
 	box_expect_store(&box, 0, REPORT, 8, BOX_INTID(BOX_LINE_EDGE));
 	box_expect_store(&box, 0, 0x4000, 4, 2);
-	serve_level(&box);
-	gh_irqfd_remove(device.line);
+	atomic_store(&device.signals, 0);
+	atomic_store(&device.wants, true);
+	atomic_store(&device.over, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look_again, NULL), 0);
+	ck_assert_int_eq(gh_irqfd_raise(device.line), 0);
+	box_expect_store(&box, 0, REPORT, 8, BOX_INTID(BOX_LINE_LEVEL));
+	atomic_store(&device.wants, false);
 	box_expect_store(&box, 0, 0x4000, 4, 3);
 	ck_assert_int_eq(gh_irqfd_raise(edge), 0);
 	exit = box_run(&box, 0);
@@ -172,6 +162,12 @@ START_TEST(test_lines)
 	/* Asserted more often than it was wanted, the level can be there once more. */
 	ck_assert(exit->mmio.value == BOX_INTID(BOX_LINE_EDGE) || exit->mmio.value == BOX_INTID(BOX_LINE_LEVEL));
 	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	/* The device has heard of it. */
+	for (int i = 0; i < PATIENCE_MS && atomic_load(&device.signals) == 0; i++)
+		(void)usleep(1000);
+	ck_assert_uint_ge(atomic_load(&device.signals), 1);
+	atomic_store(&device.over, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	box_close(&box);
 	(void)close(device.resample_fd);
 }

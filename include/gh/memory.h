@@ -116,7 +116,7 @@ GH_BEGIN_DECLS
  * first, and the others have the labels 255, 254 and so on. gh_fdt_finish() writes their vdevices.
  *
  * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
- * a vCPU says #GH_EXIT_PAGE_FAULT. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
+ * a vCPU says #GH_EXIT_PAGE_FAULT; if the memory is shared, the access comes as #GH_EXIT_MMIO. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
  * is the guest's at once, and what a guest already knew of the address space stays as it was.
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its

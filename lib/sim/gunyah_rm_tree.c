@@ -118,7 +118,11 @@ static int read_memory(const void *fdt, int config, struct rm_tree *tree)
 		return -EINVAL;
 	tree->base = (tree->base + BASE_ALIGN - 1) & ~(BASE_ALIGN - 1);
 	tree->size_max = RM_ADDRESS_END;
-	return gunyah_rm_address(fdt, node, "size-max", &tree->size_max) == -EINVAL ? -EINVAL : 0;
+	if (gunyah_rm_address(fdt, node, "size-max", &tree->size_max) == -EINVAL)
+		return -EINVAL;
+	ret = gunyah_rm_address(fdt, node, "firmware-address", &tree->firmware);
+	tree->has_firmware = ret == 0;
+	return ret == -EINVAL || (tree->firmware & PAGE_MASK) != 0 ? -EINVAL : 0;
 }
 
 /* `/memory` is the resource manager's to write; a node of this kind with any other name cannot be replaced. */

@@ -183,6 +183,12 @@ static inline int gh_fail_memory(struct gh_failure *failure, const char *step)
 	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
 }
 
+static inline int gh_fail_forked(struct gh_vm *vm)
+{
+	return gh_fail_cause(&vm->failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
+			     "This is a forked child: the VM belongs to the process that opened it.");
+}
+
 /* probe.c: a device that one of the backends knows. */
 struct gh_target {
 	struct gh_sys *sys;
@@ -223,6 +229,9 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
+
+/* why.c: adds to the vCPU's failure why the guest did not get a page. */
+void gh_explain_fault(struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);

@@ -133,7 +133,7 @@ static int activate(struct gh_irq *irq)
 		(void)pthread_mutex_unlock(&irq->lock);
 	}
 	if (ret < 0 && irq->vm->failure.error == 0)
-		(void)gh_fail_request(&irq->vm->failure, ret, STEP, "IRQ_LINE");
+		(void)gh_fail_why(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL, 0);
 	return ret;
 }
 
@@ -281,7 +281,7 @@ int gh_irq_add(struct gh_vm *vm, const struct gh_irq_options *callers, struct gh
 	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = add(vm, &options, ret_irq);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -295,7 +295,7 @@ int gh_irq_set(struct gh_irq *irq, int level)
 	if (irq == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(irq->vm))
-		return -EPERM;
+		return gh_fail_forked(irq->vm);
 	(void)pthread_mutex_lock(&irq->lock);
 	ret = set(irq, level != 0);
 	(void)pthread_mutex_unlock(&irq->lock);
@@ -309,7 +309,7 @@ int gh_irq_pulse(struct gh_irq *irq)
 	if (irq == NULL || irq->spec.level)
 		return -EINVAL;
 	if (gh_vm_is_forked(irq->vm))
-		return -EPERM;
+		return gh_fail_forked(irq->vm);
 	(void)pthread_mutex_lock(&irq->lock);
 	if (irq->active)
 		ret = raise_once(irq);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define STEP "map memory"
+#define STEP_ACCESS "access guest memory"
 
 #define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK)
 
@@ -289,10 +290,24 @@ uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
 	return host;
 }
 
+/* Why the host may not touch what begins at `gpa`. */
+static int refuse_access(struct gh_vm *vm, uint64_t gpa)
+{
+	const struct gh_region *region = gh_region_find(&vm->b, gpa, 1);
+
+	if (region != NULL && region->state == GH_REGION_LENT)
+		return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_LENT, STEP_ACCESS, NULL,
+				     "Region %u at 0x%llx is lent to the guest: the host may not touch it.", region->id,
+				     (unsigned long long)region->gpa);
+	return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_UNBACKED, STEP_ACCESS, NULL,
+			     "The guest has no memory at 0x%llx, or not that much in one piece.", (unsigned long long)gpa);
+}
+
 int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
 {
 	uint64_t left = 0;
 	uint8_t *host;
+	int ret = 0;
 
 	if (vm == NULL || ret_host == NULL)
 		return -EINVAL;
@@ -300,41 +315,41 @@ int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_ho
 	host = find_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
 		*ret_host = host;
+	else
+		ret = refuse_access(vm, gpa);
 	(void)pthread_mutex_unlock(&vm->lock);
-	return host != NULL && length <= left ? 0 : -EFAULT;
+	return ret;
 }
 
 /* All of it, before a byte is moved. */
-static bool is_accessible(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+static int check_access(struct gh_vm *vm, uint64_t gpa, uint64_t length)
 {
 	while (length > 0) {
 		uint64_t left;
 
-		if (find_host(vm, gpa, &left) == NULL)
-			return false;
+		if (find_host(&vm->b, gpa, &left) == NULL)
+			return refuse_access(vm, gpa);
 		if (left >= length)
-			return true;
+			return 0;
 		length -= left;
 		gpa += left;
 	}
-	return true;
+	return 0;
 }
 
 static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
 {
-	int ret = -EFAULT;
+	int ret;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	if (is_accessible(&vm->b, gpa, length)) {
-		for (size_t done = 0; done < length;) {
-			uint64_t left = 0;
-			uint8_t *host = find_host(&vm->b, gpa + done, &left);
-			size_t part = left < length - done ? (size_t)left : length - done;
+	ret = check_access(vm, gpa, length);
+	for (size_t done = 0; ret == 0 && done < length;) {
+		uint64_t left = 0;
+		uint8_t *host = find_host(&vm->b, gpa + done, &left);
+		size_t part = left < length - done ? (size_t)left : length - done;
 
-			memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
-			done += part;
-		}
-		ret = 0;
+		memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
+		done += part;
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;

@@ -80,9 +80,9 @@ struct place {
 
 static int no_libghsim(const struct gh_vm_options *options)
 {
-	return gh_fail(options->failure, -ENOENT, STEP, NULL,
-		       "Install libghsim.so.0 where the loader finds it, or link the program with libghsim.",
-		       "A simulated device was asked for, and libghsim is not there.");
+	return gh_fail_as(options->failure, GH_CAUSE_SIMULATOR, -ENOENT, STEP, NULL,
+			  "Install libghsim.so.0 where the loader finds it, or link the program with libghsim.",
+			  "A simulated device was asked for, and libghsim is not there.");
 }
 
 static int find_simulated(const struct gh_vm_options *options, const char *device, struct place *ret_place)
@@ -96,10 +96,10 @@ static int find_simulated(const struct gh_vm_options *options, const char *devic
 	if (sim == NULL) {
 		ret = load.new_machine(device, &sim);
 		if (ret < 0)
-			return gh_fail(options->failure, ret, STEP, NULL,
-				       "Write it as in gh/sim.h, for example sim:gunyah/android14-6.1 or sim:gzvm/v9.",
-				       "The simulated device \"%s\" is unknown, malformed, or its script cannot be read.",
-				       device);
+			return gh_fail_as(
+				options->failure, GH_CAUSE_SIMULATOR, ret, STEP, NULL,
+				"Write it as in gh/sim.h, for example sim:gunyah/android14-6.1 or sim:gzvm/v9.",
+				"The simulated device \"%s\" is unknown, malformed, or its script cannot be read.", device);
 	}
 	ret_place->sys = load.table(sim);
 	ret_place->path = load.device_path(sim);

@@ -10,6 +10,7 @@
 
 #include "../exit.h"
 #include "../points.h"
+#include "../why.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static int geniezone_vm_create(struct gh_bvm *vm)
 	int fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GZVM_CREATE_VM, 0);
 
 	if (fd < 0)
-		return gh_fail_request(vm->failure, fd, "create a VM", REQUEST("GZVM_CREATE_VM", "0x9201"));
+		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL, 0);
 	vm->fd = fd;
 	return 0;
 }
@@ -88,11 +89,11 @@ static void geniezone_vm_destroy(struct gh_bvm *vm)
 	(void)vm->sys->close(vm->sys, vm->fd);
 }
 
-static int request(struct gh_bvm *vm, const char *step, const char *name, unsigned long number, const void *arg)
+static int request(struct gh_bvm *vm, enum gh_request what, unsigned long number, const void *arg)
 {
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, number, (uintptr_t)arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, step, name) : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, what, ret, NULL, 0) : 0;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -109,12 +110,12 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */
 	if (ret == -ENOENT || !vma.readable || !vma.writable)
-		return gh_fail(vm->failure, -EFAULT, STEP_MAP, NULL, "Map it readable and writable.",
-			       "The memory at %p is not mapped, or not for reading and writing.", (void *)region->host);
+		return gh_fail_cause(vm->failure, -EFAULT, GH_CAUSE_UNPINNABLE, STEP_MAP, NULL,
+				     "The memory at %p is not mapped, or not for reading and writing.",
+				     (void *)region->host);
 	if (vma.start != host || vma.end - vma.start != region->length)
-		return gh_fail(
-			vm->failure, -EINVAL, STEP_MAP, NULL,
-			"Map it with inaccessible pages on both sides, or let the library map it (host NULL).",
+		return gh_fail_cause(
+			vm->failure, -EINVAL, GH_CAUSE_NOT_WHOLE_MAPPING, STEP_MAP, NULL,
 			"GenieZone takes whole mappings: the region is 0x%llx bytes at %p, the mapping 0x%llx bytes at %p.",
 			(unsigned long long)region->length, (void *)region->host, (unsigned long long)(vma.end - vma.start),
 			(void *)vma.start);
@@ -134,10 +135,10 @@ static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 
 	if (ret < 0)
 		return ret;
-	ret = request(vm, STEP_MAP, REQUEST("GZVM_SET_USER_MEMORY_REGION", "0x40209246"), UAPI_GZVM_SET_USER_MEM, &arg);
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_SET_USER_MEM, (uintptr_t)&arg);
 	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
 	vm->spoilt = ret < 0;
-	return ret;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP, ret, region, 0) : 0;
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
@@ -154,19 +155,18 @@ static int geniezone_vm_irqchip(struct gh_bvm *vm)
 		.gpa = vm->gic_redistributors,
 		.size = GIC_REDISTRIBUTOR_SIZE,
 	};
-	const char *name = REQUEST("GZVM_CREATE_DEVICE", "0xc03092e0");
-	int ret = request(vm, "make the interrupt controller", name, UAPI_GZVM_CREATE_DEVICE, &distributor);
+	int ret = request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, UAPI_GZVM_CREATE_DEVICE, &distributor);
 
 	if (ret < 0)
 		return ret;
-	return request(vm, "make the interrupt controller", name, UAPI_GZVM_CREATE_DEVICE, &redistributors);
+	return request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, UAPI_GZVM_CREATE_DEVICE, &redistributors);
 }
 
 static int geniezone_vm_set_dtb(struct gh_bvm *vm)
 {
 	const struct uapi_gzvm_range arg = { .gpa = vm->dtb_gpa, .size = vm->dtb_size };
 
-	return request(vm, "start the VM", REQUEST("GZVM_SET_DTB_CONFIG", "0x401092ff"), UAPI_GZVM_SET_DTB, &arg);
+	return request(vm, GH_REQUEST_SET_DTB, UAPI_GZVM_SET_DTB, &arg);
 }
 
 /* --- lines and doorbells ------------------------------------------------------------------------------------------ */
@@ -178,14 +178,8 @@ static int geniezone_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, 
 		.gsi = spec->line,
 		.flags = on ? 0 : UAPI_GZVM_IRQFD_DEASSIGN,
 	};
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_IRQFD, (uintptr_t)&arg);
 
-	if (ret == -EBUSY)
-		return gh_fail(vm->failure, ret, "connect an eventfd to a line", REQUEST("GZVM_IRQFD", "0x40209276"),
-			       "Use one eventfd for each line.", "The eventfd is connected to a line of this VM already.");
-	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
-					 REQUEST("GZVM_IRQFD", "0x40209276"))
-		       : 0;
+	return request(vm, GH_REQUEST_IRQFD, UAPI_GZVM_IRQFD, &arg);
 }
 
 /* Any thread, so no word of why: the caller has the errno. */
@@ -206,7 +200,7 @@ static int geniezone_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *sp
 		.flags = (spec->datamatch ? UAPI_GZVM_IOEVENTFD_DATAMATCH : 0) | (on ? 0 : UAPI_GZVM_IOEVENTFD_DEASSIGN),
 	};
 
-	return request(vm, "add a doorbell", REQUEST("GZVM_IOEVENTFD", "0x40409279"), UAPI_GZVM_IOEVENTFD, &arg);
+	return request(vm, GH_REQUEST_IOEVENTFD, UAPI_GZVM_IOEVENTFD, &arg);
 }
 
 /* --- vCPU --------------------------------------------------------------------------------------------------------- */
@@ -236,7 +230,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GZVM_CREATE_VCPU, vcpu->id);
 	if (ret < 0) {
 		free(run);
-		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU", REQUEST("GZVM_CREATE_VCPU", "0x9241"));
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL, 0);
 	}
 	vcpu->fd = ret;
 	vcpu->run = run;
@@ -247,7 +241,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
 		close_vcpu(vcpu);
-		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU", REQUEST("GZVM_SET_ONE_REG", "0x401092ac"));
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL, 0);
 	}
 	return 0;
 }
@@ -267,9 +261,7 @@ static int geniezone_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);
-	return ret < 0 ? gh_fail_request(vcpu->vm->failure, ret, "set a boot register",
-					 REQUEST("GZVM_SET_ONE_REG", "0x401092ac"))
-		       : 0;
+	return ret < 0 ? gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL, 0) : 0;
 }
 
 /* What the kernel leaves in the buffer with EINTR can be an exit that it has handled itself. */
@@ -347,6 +339,7 @@ static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_
 const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
+	.whys = &gh_geniezone_whys,
 	.probe = geniezone_probe,
 	.vm_create = geniezone_vm_create,
 	.vm_destroy = geniezone_vm_destroy,

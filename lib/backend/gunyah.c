@@ -11,6 +11,7 @@
 #include "../exit.h"
 #include "../points.h"
 #include "../uapi/kvm.h"
+#include "../why.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,10 +32,10 @@ static bool has_request(struct gh_sys *sys, int vm, unsigned long request)
 	return sys->ioctl(sys, vm, request, 0) != -ENOTTY;
 }
 
-static int foreign_dialect(struct gh_failure *failure, const char *dialect, const char *remedy)
+static int foreign_dialect(struct gh_failure *failure, const char *dialect)
 {
-	return gh_fail(failure, -ENODEV, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"), remedy,
-		       "The device speaks another dialect of Gunyah: %s.", dialect);
+	return gh_fail_cause(failure, -ENODEV, GH_CAUSE_DIALECT, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"),
+			     "The device speaks another dialect of Gunyah: %s.", dialect);
 }
 
 /* CREATE_VM was refused with EINVAL: the device of Qualcomm's kernels 5.10 and 5.15 has the same name. */
@@ -49,17 +50,18 @@ static int check_vendor(struct gh_sys *sys, int dev, struct gh_failure *failure)
 	/* KVM refuses what it does not know with EINVAL, too. */
 	if (vm < 0 && sys->ioctl(sys, dev, UAPI_KVM_GET_API_VERSION, 0) >= 0)
 		return -ENODEV;
-	return foreign_dialect(failure, "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)",
-			       "It gives a VMM neither memory nor exits; use a phone with kernel 6.1 or later.");
+	return gh_fail_cause(
+		failure, -ENODEV, GH_CAUSE_VENDOR_DIALECT, STEP_PROBE, REQUEST("GH_CREATE_VM", "0x4700"),
+		"The device speaks another dialect of Gunyah: Qualcomm's own interface of the kernels 5.10 and "
+		"5.15 (requests 0xb2..).");
 }
 
 static int check_dialect(struct gh_sys *sys, int vm, struct gh_failure *failure)
 {
 	if (!has_request(sys, vm, UAPI_GUNYAH_ADD_FUNCTION))
-		return foreign_dialect(failure, "functions by name, as posted up to v8", "Update the kernel.");
+		return foreign_dialect(failure, "functions by name, as posted up to v8");
 	if (!has_request(sys, vm, UAPI_GUNYAH_SET_USER_MEM))
-		return foreign_dialect(failure, "guest memory files only, as posted in v15 to v17",
-				       "Use an Android kernel.");
+		return foreign_dialect(failure, "guest memory files only, as posted in v15 to v17");
 	return 0;
 }
 
@@ -127,7 +129,7 @@ static int gunyah_vm_create(struct gh_bvm *vm)
 	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_VM, 0);
 	if (fd < 0) {
 		free(tree);
-		return gh_fail_request(vm->failure, fd, "create a VM", REQUEST("GH_CREATE_VM", "0x4700"));
+		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL, 0);
 	}
 	vm->fd = fd;
 	vm->priv = tree;
@@ -151,25 +153,9 @@ static int check_size(struct gh_bvm *vm, const struct gh_region *region)
 
 	if (region->length <= largest)
 		return 0;
-	return gh_fail(vm->failure, -ENOMEM, "map memory", NULL, "Use several regions of 64 to 256 MiB.",
-		       "The kernel cannot keep a list of all pages of a region that is larger than %llu MiB.",
-		       (unsigned long long)(largest >> 20));
-}
-
-static int explain_map(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
-{
-	if (error == -ENOMEM)
-		return gh_fail_lock_limit(vm, error, request, region->length);
-	if (error == -EFAULT)
-		return gh_fail(
-			vm->failure, error, "map memory", request,
-			"Map all of it, readable, and writable if the guest may write.",
-			"The kernel cannot pin the pages at %p: not mapped, without the access, or beyond a file's end.",
-			(void *)region->host);
-	if (error == -EPERM)
-		return gh_fail(vm->failure, error, "map memory", request, "Map memory in the process that opened the VM.",
-			       "The VM belongs to another process.");
-	return gh_fail_request(vm->failure, error, "map memory", request);
+	return gh_fail_cause(vm->failure, -ENOMEM, GH_CAUSE_LARGE_REGION, "map memory", NULL,
+			     "The kernel cannot keep a list of all pages of a region that is larger than %llu MiB.",
+			     (unsigned long long)(largest >> 20));
 }
 
 static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
@@ -188,9 +174,8 @@ static int gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 		return ret;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, lend ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 	if (ret < 0)
-		return explain_map(vm, region, ret,
-				   lend ? REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")
-					: REQUEST("GH_VM_SET_USER_MEM_REGION", "0x40204701"));
+		return gh_fail_why(vm->failure, vm, lend ? GH_REQUEST_LEND : GH_REQUEST_MAP, ret, region,
+				   lend ? GH_WHEN_LEND : 0);
 	return 0;
 }
 
@@ -205,18 +190,17 @@ static int check_registers(const struct gh_bvm *vm)
 	const uint64_t known = UINT64_C(1) << GH_REG_PC | UINT64_C(1) << GH_REG_X0;
 
 	if ((vm->registers_set & ~known) != 0)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
-			       "Load a stub that sets them at the start of the region with the devicetree.",
-			       "This Gunyah sets PC and x0 of the boot vCPU, and lets nobody set others.");
+		return gh_fail_cause(vm->failure, -EOPNOTSUPP, GH_CAUSE_REGISTER, "check the boot registers", NULL,
+				     "This Gunyah sets PC and x0 of the boot vCPU, and lets nobody set others.");
 	if ((vm->registers_set >> GH_REG_PC & 1) != 0 && vm->registers[GH_REG_PC] != region->gpa)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
-			       "Place the guest's first instruction there.",
-			       "This Gunyah begins at 0x%llx, the start of the region with the devicetree, not at 0x%llx.",
-			       (unsigned long long)region->gpa, (unsigned long long)vm->registers[GH_REG_PC]);
+		return gh_fail_cause(
+			vm->failure, -EOPNOTSUPP, GH_CAUSE_REGISTER, "check the boot registers", NULL,
+			"This Gunyah begins at 0x%llx, the start of the region with the devicetree, not at 0x%llx.",
+			(unsigned long long)region->gpa, (unsigned long long)vm->registers[GH_REG_PC]);
 	if ((vm->registers_set >> GH_REG_X0 & 1) != 0 && vm->registers[GH_REG_X0] != vm->dtb_gpa)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL, "Use the devicetree's address.",
-			       "This Gunyah gives the guest the devicetree's address, 0x%llx, in x0.",
-			       (unsigned long long)vm->dtb_gpa);
+		return gh_fail_cause(vm->failure, -EOPNOTSUPP, GH_CAUSE_REGISTER, "check the boot registers", NULL,
+				     "This Gunyah gives the guest the devicetree's address, 0x%llx, in x0.",
+				     (unsigned long long)vm->dtb_gpa);
 	return 0;
 }
 
@@ -235,50 +219,14 @@ static int gunyah_vm_set_dtb(struct gh_bvm *vm)
 	struct uapi_gunyah_range arg = { .gpa = vm->dtb_gpa, .size = vm->dtb_size };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_DTB, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, "start the VM", REQUEST("GH_VM_SET_DTB_CONFIG", "0x40104702"))
-		       : 0;
-}
-
-/* What the resource manager's refusals mean; only the kernel's log says which it was. */
-static int explain_start(const struct gh_bvm *vm, int error)
-{
-	const char *cause = "The resource manager or the kernel refused the VM.";
-	const char *remedy = "Look for \"RM rejected message\" in the kernel's log.";
-
-	switch (error) {
-	case -ENODEV:
-		cause = "The resource manager refused the VM: shared main memory where only lent memory is allowed "
-			"(products), more "
-			"cpus than the machine has, or no resources left (VM ids).";
-		remedy = "Lend the region with the devicetree (GH_MEMORY_LEND); look for \"RM rejected message\" in the "
-			 "kernel's log.";
-		break;
-	case -EINVAL:
-		cause = "The resource manager refused the devicetree or the memory.";
-		remedy = "Compare the tree with section 2.3 of the Gunyah UAPI document; look for \"RM rejected message\" "
-			 "in the "
-			 "kernel's log.";
-		break;
-	case -ENOMEM:
-		cause = "The kernel or the hypervisor is out of memory, or this process may not lock more "
-			"(RLIMIT_MEMLOCK).";
-		remedy = "Raise the limit, use smaller regions, or restart the machine if VMs before this one leaked "
-			 "memory.";
-		break;
-	case -EPERM:
-		cause = "The resource manager does not allow this kind of VM here.";
-		break;
-	default:
-		break;
-	}
-	return gh_fail(vm->failure, error, "start the VM", REQUEST("GH_VM_START", "0x4703"), remedy, "%s", cause);
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_SET_DTB, ret, NULL, 0) : 0;
 }
 
 static int gunyah_vm_start(struct gh_bvm *vm)
 {
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
 
-	return ret < 0 ? explain_start(vm, ret) : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_START, ret, NULL, 0) : 0;
 }
 
 /* --- functions ---------------------------------------------------------------------------------------------------- */
@@ -296,9 +244,8 @@ static int gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spe
 {
 	if (gh_gunyah_tree_has_bell(vm->priv, spec->line))
 		return 0;
-	return gh_fail(vm->failure, -EINVAL, "connect an eventfd to a line", NULL,
-		       "Add a \"doorbell\" vdevice with this label to the devicetree.",
-		       "The devicetree has no doorbell with the label %u.", spec->line);
+	return gh_fail_cause(vm->failure, -EINVAL, GH_CAUSE_BELL_NOT_IN_TREE, "connect an eventfd to a line", NULL,
+			     "The devicetree has no doorbell with the label %u.", spec->line);
 }
 
 static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
@@ -310,9 +257,7 @@ static int gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, boo
 	};
 	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IRQFD, &arg, sizeof(arg));
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, "connect an eventfd to a line",
-					 REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
-		       : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_IRQFD, ret, NULL, 0) : 0;
 }
 
 static int gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)
@@ -326,9 +271,7 @@ static int gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec,
 	};
 	int ret = change_function(vm, on, UAPI_GUNYAH_FN_IOEVENTFD, &arg, sizeof(arg));
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, "add a doorbell",
-					 REQUEST("GH_VM_ADD_FUNCTION ioeventfd", "0x40104704"))
-		       : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_IOEVENTFD, ret, NULL, 0) : 0;
 }
 
 /* --- vCPU --------------------------------------------------------------------------------------------------------- */
@@ -339,9 +282,9 @@ static int map_run_page(struct gh_bvcpu *vcpu)
 	int size = sys->ioctl(sys, vcpu->fd, UAPI_GUNYAH_MMAP_SIZE, 0);
 
 	if (size < 0)
-		return gh_fail_request(vcpu->vm->failure, size, "create a vCPU", REQUEST("GH_VCPU_MMAP_SIZE", "0x4706"));
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, size, NULL, 0);
 	if ((size_t)size < sizeof(struct uapi_gunyah_run))
-		return gh_fail_request(vcpu->vm->failure, -EPROTO, "create a vCPU", REQUEST("GH_VCPU_MMAP_SIZE", "0x4706"));
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, -EPROTO, NULL, 0);
 	/* Exactly this much: the kernel breaks on a touch of a second page (section 10.2). */
 	vcpu->run_size = (size_t)size;
 	return sys->mmap(sys, NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, &vcpu->run);
@@ -366,13 +309,12 @@ static int gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 	int ret;
 
 	if (vcpu->id >= tree->n_cpus)
-		return gh_fail(vcpu->vm->failure, -EINVAL, "create a vCPU", NULL, "Add a cpu node for each vCPU.",
-			       "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
-			       tree->n_cpus);
+		return gh_fail_cause(vcpu->vm->failure, -EINVAL, GH_CAUSE_VCPU_NOT_IN_TREE, "create a vCPU", NULL,
+				     "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
+				     tree->n_cpus);
 	ret = change_function(vcpu->vm, true, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
-		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU",
-				       REQUEST("GH_VM_ADD_FUNCTION vcpu", "0x40104704"));
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL, 0);
 	vcpu->fd = ret;
 	ret = map_run_page(vcpu);
 	if (ret < 0) {
@@ -470,6 +412,7 @@ static int gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
+	.whys = &gh_gunyah_whys,
 	.probe = gunyah_probe,
 	.vm_create = gunyah_vm_create,
 	.vm_destroy = gunyah_vm_destroy,

@@ -130,9 +130,8 @@ static const struct gh_cause_text texts[] = {
 
 	[GH_CAUSE_NO_PROXY_VCPUS] = { "no-proxy-vcpus", "The hypervisor has no vCPUs that a VMM can run.",
 				      "Update the hypervisor; this one schedules vCPUs itself." },
-	[GH_CAUSE_MODULE_MISSING] = { "module-missing",
-				      "A module of the kernel's driver is missing (ghfunc: vcpu, irqfd, ioeventfd).",
-				      "Load or build in gunyah_vcpu, gunyah_irqfd and gunyah_ioeventfd." },
+	[GH_CAUSE_MODULE_MISSING] = { "module-missing", "A module of the kernel's driver is missing (ghfunc: vcpu, irqfd).",
+				      "Load or build in gunyah_vcpu, gunyah_irqfd." },
 	[GH_CAUSE_VCPU_NOT_IN_TREE] = { "vcpu-not-in-tree", "The devicetree has no enabled cpu node for the vCPU.",
 					"Add a cpu node for each vCPU." },
 	[GH_CAUSE_BELL_NOT_IN_TREE] = { "bell-not-in-tree", "The devicetree has no doorbell for the line.",

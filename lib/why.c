@@ -153,10 +153,12 @@ int gh_fail_why(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_req
 	const struct gh_why *row = gh_why_find(vm->ops->whys, request, error, when | look_around(vm, &locks, region));
 	char detail[160];
 
+	if (failure == NULL)
+		return error;
 	gh_describe_request(failure, error, general[request].step, name != NULL ? name : general[request].request);
 	if (row == NULL)
 		return error;
-	(void)snprintf(detail, sizeof(detail), "%s", strerror(-error));
+	(void)snprintf(detail, sizeof(detail), "%s", error != 0 ? strerror(-error) : "");
 	if (row->cause == GH_CAUSE_LOCK_LIMIT)
 		detail_locks(&locks, region, detail, sizeof(detail));
 	else if (region != NULL && (row->cause == GH_CAUSE_UNPINNABLE || row->cause == GH_CAUSE_NOT_WHOLE_MAPPING))

@@ -125,7 +125,7 @@ enum gh_cause {
  *
  * Strings are terminated, never NULL, and empty where there is nothing to say. The text is for people: it may change from
  * release to release, the errno value and the cause's number may not. Where two causes are possible, the text has both, the
- * likelier first.
+ * likelier first. While the error is 0, nothing else means anything.
  */
 struct gh_failure {
 	size_t size;       /**< Size of this structure in bytes; a caller's own one must have it set. */

@@ -59,7 +59,6 @@ static const struct gh_why rows[] = {
 	{ R(IRQFD), 0, -EINVAL, C(NOT_EVENTFD), C(NONE) },
 	{ R(IRQ_LINE), 0, -EFAULT, C(RANGE), C(HYPERVISOR_REFUSED) },
 	{ R(IOEVENTFD), 0, -EBADF, C(NOT_EVENTFD), C(NONE) },
-	{ R(IOEVENTFD), 0, -EINVAL, C(NOT_EVENTFD), C(NONE) },
 
 	/* The newest drivers answer everybody but the process that made the VM so. */
 	{ R(ANY), 0, -EIO, C(OTHER_PROCESS), C(NONE) },

@@ -73,7 +73,6 @@ static const struct gh_why rows[] = {
 	/* No resource for the vCPU: its cpu node is missing, or the VM has none any more. */
 	{ R(RUN), 0, -ENODEV, C(VCPU_NOT_IN_TREE), C(VM_SPENT) },
 	{ R(RUN), 0, -EPERM, C(OTHER_PROCESS), C(NONE) },
-	{ R(RUN), 0, -EBUSY, C(GOING_DOWN), C(NONE) },
 	{ R(RUN), W(LOCK_LIMIT), -ENOMEM, C(LOCK_LIMIT), C(HYPERVISOR_MEMORY) },
 	{ R(RUN), 0, -ENOMEM, C(HYPERVISOR_MEMORY), C(FRAGMENTED) },
 	{ R(RUN), 0, -EFAULT, C(UNPINNABLE), C(FRAGMENTED) },
@@ -91,9 +90,8 @@ static const struct gh_why rows[] = {
 	{ R(IRQFD), 0, -ENOENT, C(MODULE_MISSING), C(NONE) },
 	{ R(IRQFD), 0, -EBADF, C(NOT_EVENTFD), C(NONE) },
 	{ R(IRQFD), 0, -EINVAL, C(NOT_EVENTFD), C(NONE) },
-	{ R(IOEVENTFD), 0, -ENOENT, C(MODULE_MISSING), C(NONE) },
+	/* What else is wrong with a doorbell, the library does itself (ioevent.c). */
 	{ R(IOEVENTFD), 0, -EBADF, C(NOT_EVENTFD), C(NONE) },
-	{ R(IOEVENTFD), 0, -EINVAL, C(NOT_EVENTFD), C(NONE) },
 };
 
 const struct gh_whys gh_gunyah_whys = { .names = names, .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]) };

@@ -22,6 +22,7 @@ struct range {
 _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
+int (*table_on_enter)(void);
 void (*table_after_enter)(int ret);
 
 static struct {
@@ -104,6 +105,8 @@ static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 	if (table_counts)
 		state.requests++;
+	if (ret == 0 && table_on_enter != NULL)
+		ret = table_on_enter();
 	if (ret == 0)
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));
 	if (table_after_enter != NULL)

@@ -16,6 +16,7 @@
 #include <gh/exit.h>
 #include <gh/fake.h>
 #include <gh/probe.h>
+#include <gh/vm.h>
 
 #include <stdbool.h>
 
@@ -27,23 +28,11 @@ struct gh_caps {
 	const char *dialect;
 	uint32_t max_vcpus;
 	uint32_t max_regions;
-	uint32_t max_lines;        /* interrupt lines are 0 .. max_lines - 1 */
-	uint32_t gpa_bits;         /* guest physical addresses are below 2^gpa_bits */
-	uint64_t gpa_align;        /* of a region, in bytes; at least the page size */
-	bool read_only_memory;     /* regions without WRITE are really read-only for the guest */
-	bool one_line_per_eventfd; /* a second line for an eventfd is refused */
-	bool misses_early_signal;  /* an eventfd that is readable already when its irqfd is added raises nothing */
-	/* a doorbell without a data match takes stores of any width, and allows no other at its address */
-	bool doorbells_ignore_width;
-	bool removes_by_address; /* removing a doorbell removes all of its address; the core adds the others again */
-	bool answer_is_fragile;  /* H1: a signal destroys the answer of a load that is on its way into the guest */
-	bool eager_vcpus;        /* vCPUs may be added after the start */
-	bool needs_dtb;          /* cannot start without a devicetree */
-	bool locks_memory;       /* the kernel locks regions itself when they are mapped, against RLIMIT_MEMLOCK */
-	bool memory_must_stay;   /* pages must not age before the guest's first touch: lock them if that can be */
-	bool writes_memory_node; /* the hypervisor itself writes the devicetree's node of memory */
-	bool eventfd_goes_first; /* an irqfd is removed by its line, when its eventfd is closed already */
-	uint64_t mmio_end;       /* accesses from here on are not reported to user space; 0: all are */
+	uint32_t max_lines; /* interrupt lines are 0 .. max_lines - 1 */
+	uint32_t gpa_bits;  /* guest physical addresses are below 2^gpa_bits */
+	uint64_t gpa_align; /* of a region, in bytes; at least the page size */
+	uint64_t mmio_end;  /* accesses from here on are not reported to user space; 0: all are */
+	uint64_t quirks;    /* GH_QUIRK_*, public */
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
@@ -58,6 +47,11 @@ struct gh_region {
 	uint64_t gpa;
 	uint64_t length;
 	uint8_t *host;
+	/* The kernel's own file that the memory is of (vm_file), and where in it; -1: none. The mapping owns it. */
+	int fd;
+	bool contiguous; /* of GH_MEMORY_CONTIGUOUS */
+	bool anonymous;  /* the library's, and of no file */
+	uint64_t fd_offset;
 };
 
 /* One interrupt line that an eventfd raises. */
@@ -120,7 +114,20 @@ struct gh_bvm {
 	uint64_t registers_set;           /* bit n: registers[n] was set */
 	struct gh_fake *fake;
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
+	uint64_t firmware_gpa;
+	uint64_t firmware_size; /* 0: no firmware */
+	struct gh_authentication authentication;
 };
+
+static inline bool gh_can(const struct gh_bvm *vm, uint64_t feature)
+{
+	return (vm->caps.features & feature) != 0;
+}
+
+static inline bool gh_is_quirky(const struct gh_bvm *vm, uint64_t quirk)
+{
+	return (vm->caps.quirks & quirk) != 0;
+}
 
 /* What a backend sees of a vCPU. First member of struct gh_vcpu. */
 struct gh_bvcpu {
@@ -162,6 +169,13 @@ enum gh_request {
 	GH_REQUEST_IRQFD,
 	GH_REQUEST_IRQ_LINE,
 	GH_REQUEST_IOEVENTFD,
+	GH_REQUEST_CREATE_FILE, /* of guest memory */
+	GH_REQUEST_MAP_FILE,
+	GH_REQUEST_MAP_CONTIGUOUS,
+	GH_REQUEST_UNMAP,
+	GH_REQUEST_RECLAIM,
+	GH_REQUEST_SET_FIRMWARE,
+	GH_REQUEST_SET_AUTHENTICATION,
 	GH_REQUESTS,
 };
 
@@ -169,12 +183,18 @@ struct gh_whys;
 
 /*
  * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
- * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most twenty.
+ * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
 	const char *name;           /* "gunyah", "geniezone", "kvm", "fake" */
 	const char *device;         /* default path; NULL for a backend without a device */
 	const struct gh_whys *whys; /* what failures of its requests mean; NULL: nothing special */
+	/*
+	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
+	 * slots are called, and the kernel refuses what it does not know.
+	 */
+	uint64_t possible;
+	uint64_t certain; /* features that its code relies on: a caller cannot say that the kernel lacks them */
 
 	/*
 	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one
@@ -186,8 +206,18 @@ struct gh_backend {
 	int (*vm_create)(struct gh_bvm *vm);
 	/* Gives all of it back, in an order that no kernel breaks on; vCPUs are gone already. Never fails. Serial. */
 	void (*vm_destroy)(struct gh_bvm *vm);
+	/*
+	 * A file of the kernel's own that memory is to be mapped from, shared: of GH_QUIRK_OWN_FILES_ONLY, and with
+	 * GH_MEMORY_CONTIGUOUS in `flags` of the device `source`. NULL: there are no such files. Serial.
+	 */
+	int (*vm_file)(struct gh_bvm *vm, int source, uint64_t length, uint32_t flags);
 	/* Gives memory to the guest: state is SHARED or TO_LEND. Serial, before the start. */
 	int (*vm_map)(struct gh_bvm *vm, const struct gh_region *region);
+	/*
+	 * Takes memory back, before or after the start; on failure the guest has it still. -EOPNOTSUPP, or NULL: this kernel
+	 * cannot, and the core makes a new VM before the start, and refuses after it. Serial.
+	 */
+	int (*vm_unmap)(struct gh_bvm *vm, const struct gh_region *region);
 	/*
 	 * Everything that can be found wrong without the kernel, before any request of the start is made: nothing has changed
 	 * when it fails, and the start may be tried again. Optional. Serial.
@@ -195,8 +225,15 @@ struct gh_backend {
 	int (*vm_check)(struct gh_bvm *vm);
 	/* Makes the interrupt controller; first step of the start. NULL: the hypervisor makes it itself. Serial. */
 	int (*vm_irqchip)(struct gh_bvm *vm);
-	/* Where the devicetree is; the step after the vCPUs. NULL: the kernel does not want to know. Serial. */
+	/* Takes pages back from the guest; the range is inside one region. NULL: no such request. Serial. */
+	int (*vm_reclaim)(struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+	/*
+	 * Where the devicetree is, firmware, authentication; the step after the vCPUs. NULL: the kernel does not want to know.
+	 * Serial.
+	 */
 	int (*vm_set_dtb)(struct gh_bvm *vm);
+	/* Has the VM ended? Asked where the kernel does not say so itself (GH_QUIRK_NO_END_EXIT). Any thread. */
+	bool (*vm_is_over)(struct gh_bvm *vm);
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
 
@@ -281,11 +318,11 @@ static inline int gh_fail_request(struct gh_failure *failure, int error, const c
 }
 
 /*
- * why.c: the failure of a request, explained by the backend's table. `region`: that it was about, or NULL; `when`: what the
- * backend knows of the circumstances (GH_WHEN_*). Under the VM's lock.
+ * why.c: the failure of a request, explained by the backend's table. `region`: that it was about, or NULL. Under the VM's
+ * lock.
  */
 int gh_fail_why(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
-		const struct gh_region *region, unsigned int when);
+		const struct gh_region *region);
 
 /*
  * Is a guest store one for a doorbell that the kernel has? signal() rings it. was_rung() is for stores that the kernel has

@@ -221,7 +221,7 @@ int gh_courier_start(struct gh_vm *vm)
 	struct gh_courier *courier;
 	int ret;
 
-	if (!vm->b.caps.answer_is_fragile)
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER))
 		return 0;
 	courier = calloc(1, sizeof(*courier));
 	if (courier == NULL)

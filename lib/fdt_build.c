@@ -221,7 +221,7 @@ static void write_memory(const struct gh_fdt_build *build, struct gh_fdt_writer 
 	const struct gh_bvm *vm = build->vm;
 
 	/* Gunyah's resource manager writes the node, and takes none with an address in its name. */
-	if (vm->caps.writes_memory_node)
+	if (gh_is_quirky(vm, GH_QUIRK_WRITES_MEMORY_NODE))
 		return;
 	for (uint32_t i = vm->n_regions; i-- > 0;) {
 		const struct gh_region *region = vm->regions[i];

@@ -56,7 +56,7 @@ static int gather_cpus(struct gh_fdt_build *build)
 	if (vm->b.n_vcpus == 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "The VM has no vCPU (gh_vcpu_create()).");
 	build->n_cpus = build->fdt->n_cpus > needed ? build->fdt->n_cpus : needed;
-	if (build->n_cpus > needed && !vm->b.caps.eager_vcpus)
+	if (build->n_cpus > needed && !gh_can(&vm->b, GH_FEATURE_LATE_VCPUS))
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Create all vCPUs before.",
 			       "%u cpus and %u vCPUs: this hypervisor adds none after the start.", build->n_cpus, needed);
 	ret = gh_gic_place(vm, STEP, build->n_cpus, &build->gic_redistributors);

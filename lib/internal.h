@@ -55,10 +55,12 @@ struct gh_mapping {
 	size_t length;
 	void *locked; /* NULL: nothing is */
 	size_t locked_length;
+	int fd; /* the kernel's own file that it is of (gh_backend::vm_file); -1: none */
 };
 
 struct gh_courier;
 struct gh_resampler;
+struct gh_ending;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
@@ -99,7 +101,8 @@ struct gh_vm {
 	struct gh_irq *irqs;
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
-	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	uint32_t tree_cpus;       /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	struct gh_ending *ending; /* NULL: the kernel tells of the end */
 };
 
 /*
@@ -149,7 +152,7 @@ struct gh_vcpu {
 	atomic_uint entry;                 /* ordered by live->pending */
 	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
 	bool made;                         /* the kernel has it */
-	bool is_fragile;                   /* gh_caps::answer_is_fragile */
+	bool is_fragile;                   /* GH_QUIRK_FRAGILE_ANSWER */
 	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
@@ -162,6 +165,9 @@ struct gh_vcpu {
 	struct gh_watch watch;
 	struct gh_failure failure;
 	struct gh_bus_slot bus;
+	/* fault.c */
+	uint64_t fault_gpa;
+	unsigned int fault_tries; /* at that address in a row */
 };
 
 _Static_assert(sizeof(atomic_uint) == sizeof(uint32_t), "the kicked word is read by assembly");
@@ -209,6 +215,11 @@ struct gh_simload {
 };
 int gh_simload(struct gh_simload *ret_load);
 
+/* caps.c: features and quirks that the caller wants on or off */
+int gh_caps_check(const struct gh_vm_options *options);
+int gh_caps_override(struct gh_caps *caps, const struct gh_backend *ops, const struct gh_vm_options *options,
+		     struct gh_failure *failure);
+
 /* vm.c */
 static inline bool gh_vm_is_forked(const struct gh_vm *vm)
 {
@@ -227,14 +238,19 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 /* memory.c */
 /* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
+/* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
+int gh_regions_give_up(struct gh_vm *vm);
 void gh_regions_lent(struct gh_vm *vm);
 void gh_regions_free(struct gh_vm *vm);
 
-/* why.c: adds to the vCPU's failure why the guest did not get a page. */
-void gh_explain_fault(struct gh_vcpu *vcpu, const struct gh_exit *exit);
+/* why.c: `error` because the guest did not get a page. */
+int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
+
+/* fault.c: 0 after a nap: run again. Or it will not pass, and the failure says why. */
+int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);
@@ -283,6 +299,10 @@ void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
 
+/* ending.c: nothing at all where the kernel tells of a VM's end */
+int gh_ending_start(struct gh_vm *vm);
+void gh_ending_stop(struct gh_vm *vm);
+
 /* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
@@ -315,6 +335,8 @@ bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t 
 
 /* mapping.c; serial. Failures are explained. */
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
+/* Takes the memory of a region out of its mapping, whose addresses stay taken. */
+int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
 /* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
 /* After the kernel has got it; never fails. */

@@ -81,7 +81,7 @@ static bool share_a_store(const struct gh_ioevent_spec *a, const struct gh_ioeve
 /* Would the kernel give some of b's stores to a? */
 static bool steals(const struct gh_caps *caps, const struct gh_ioevent_spec *a, const struct gh_ioevent_spec *b)
 {
-	return caps->doorbells_ignore_width && !a->datamatch && a->gpa == b->gpa;
+	return (caps->quirks & GH_QUIRK_DOORBELLS_IGNORE_WIDTH) != 0 && !a->datamatch && a->gpa == b->gpa;
 }
 
 /* Does the kernel refuse one of the two? */
@@ -204,7 +204,7 @@ static void deactivate(struct gh_ioevent *ioevent)
 		return;
 	count(ioevent, false);
 	(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
-	if (vm->b.caps.removes_by_address)
+	if (gh_is_quirky(&vm->b, GH_QUIRK_REMOVES_BY_ADDRESS))
 		repair(ioevent);
 }
 
@@ -214,6 +214,10 @@ static int place(struct gh_ioevent *ioevent, bool wanted)
 	struct gh_vm *vm = ioevent->vm;
 	const struct gh_caps *caps = &vm->b.caps;
 	bool kernel = wanted && (caps->features & GH_FEATURE_IOEVENTFD) != 0;
+
+	/* It would ring for other values, too. */
+	if (ioevent->spec.datamatch && (caps->quirks & GH_QUIRK_COARSE_DATAMATCH) != 0)
+		kernel = false;
 
 	for (struct gh_ioevent *other = vm->ioevents; other != NULL; other = other->next) {
 		if (steals(caps, &ioevent->spec, &other->spec) ||

@@ -184,7 +184,7 @@ static int activate(struct gh_irqfd *irqfd)
 		return ret;
 	}
 	irqfd->active = true;
-	if (b->caps.misses_early_signal && irqfd->way != PROXIED)
+	if (gh_is_quirky(b, GH_QUIRK_MISSES_EARLY_SIGNAL) && irqfd->way != PROXIED)
 		raise_early(b->sys, irqfd->spec.fd);
 	return 0;
 }
@@ -203,7 +203,7 @@ static void deactivate(struct gh_irqfd *irqfd)
 		set_high(irqfd, false);
 		return;
 	}
-	if (b->caps.eventfd_goes_first) {
+	if (gh_is_quirky(b, GH_QUIRK_EVENTFD_GOES_FIRST)) {
 		(void)b->sys->close(b->sys, irqfd->spec.fd);
 		irqfd->spec.fd = -1;
 	}
@@ -288,7 +288,7 @@ static int choose_way(struct gh_vm *vm, const struct gh_irqfd_options *options, 
 
 	*ret_way = BY_KERNEL;
 	if (resample && (features & GH_FEATURE_IRQFD_RESAMPLE) == 0)
-		*ret_way = vm->b.ops->irq_line != NULL ? PROXIED : WATCHED;
+		*ret_way = gh_can(&vm->b, GH_FEATURE_IRQ_LINE) ? PROXIED : WATCHED;
 	if (*ret_way == PROXIED)
 		return 0;
 	if ((features & GH_FEATURE_IRQFD) == 0)
@@ -327,7 +327,7 @@ static int take_descriptors(struct gh_irqfd *irqfd, const struct gh_irqfd_option
 	if (fd < 0)
 		return refuse_descriptor(vm, fd, options->fd);
 	irqfd->spec.fd = fd;
-	if (vm->b.caps.one_line_per_eventfd && is_connected(vm, irqfd->id))
+	if (gh_is_quirky(&vm->b, GH_QUIRK_ONE_LINE_PER_EVENTFD) && is_connected(vm, irqfd->id))
 		return gh_fail_as(&vm->failure, GH_CAUSE_TAKEN, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
 				  "The eventfd is connected to a line of this VM already.");
 	if (options->resample_fd < 0)

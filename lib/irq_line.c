@@ -25,7 +25,7 @@ struct gh_irq {
 
 static bool is_direct(const struct gh_vm *vm)
 {
-	return vm->b.ops->irq_line != NULL;
+	return gh_can(&vm->b, GH_FEATURE_IRQ_LINE);
 }
 
 static bool is_emulated(const struct gh_irq *irq)
@@ -133,7 +133,7 @@ static int activate(struct gh_irq *irq)
 		(void)pthread_mutex_unlock(&irq->lock);
 	}
 	if (ret < 0 && irq->vm->failure.error == 0)
-		(void)gh_fail_why(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL, 0);
+		(void)gh_fail_why(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL);
 	return ret;
 }
 
@@ -164,7 +164,7 @@ static void disconnect(struct gh_irq *irq)
 		(void)b->ops->irq_line(b, irq->spec.line, false);
 	if (is_emulated(irq))
 		gh_resample_remove(irq->vm, &irq->resample);
-	if (is_direct(irq->vm) || !b->caps.eventfd_goes_first)
+	if (is_direct(irq->vm) || !gh_is_quirky(b, GH_QUIRK_EVENTFD_GOES_FIRST))
 		return;
 	(void)b->sys->close(b->sys, irq->spec.fd);
 	irq->spec.fd = -1;

@@ -48,13 +48,12 @@ static int serve_by_default(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	case GH_EXIT_HYPERCALL: /* the next run answers "not supported" */
 	case GH_EXIT_INTERRUPTED:
 		return GH_LOOP_CONTINUE;
+	case GH_EXIT_PAGE_FAULT:
+		return exit->fault.error < 0 ? gh_fault_retry(vcpu, exit) : gh_fail_fault(vcpu, -EOPNOTSUPP, exit);
 	default:
-		(void)gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP, NULL, "Give the loop an exit function that serves it.",
-			      "vCPU %u made an exit that a loop cannot serve by itself: %s (kernel's reason %u).",
-			      vcpu->b.id, gh_exit_name(exit->kind), exit->raw_reason);
-		if (exit->kind == GH_EXIT_PAGE_FAULT)
-			gh_explain_fault(vcpu, exit);
-		return -EOPNOTSUPP;
+		return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP, NULL, "Give the loop an exit function that serves it.",
+			       "vCPU %u made an exit that a loop cannot serve by itself: %s (kernel's reason %u).",
+			       vcpu->b.id, gh_exit_name(exit->kind), exit->raw_reason);
 	}
 }
 

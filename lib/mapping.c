@@ -17,11 +17,13 @@
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
-static int map_inside(struct gh_sys *sys, const struct gh_memory *memory, uintptr_t start, void **ret_host)
+static int map_inside(struct gh_sys *sys, const struct gh_memory *memory, int own_fd, uintptr_t start, void **ret_host)
 {
 	const int prot = PROT_READ | PROT_WRITE;
 	size_t length = (size_t)memory->length;
 
+	if (own_fd >= 0)
+		return sys->mmap(sys, (void *)start, length, prot, MAP_SHARED | MAP_FIXED, own_fd, ret_host);
 	if (memory->fd >= 0)
 		return sys->map_file(sys, (void *)start, length, prot, MAP_SHARED | MAP_FIXED, memory->fd, memory->offset,
 				     ret_host);
@@ -47,6 +49,26 @@ static int check_file(struct gh_vm *vm, const struct gh_memory *memory)
 	return 0;
 }
 
+/* A file of the kernel's own, where memory must be of one. */
+static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_fd)
+{
+	const bool contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0;
+	int fd;
+
+	*ret_fd = -1;
+	if (!contiguous && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY))
+		return memory->fd >= 0 ? check_file(vm, memory) : 0;
+	if (vm->b.ops->vm_file == NULL)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Leave own-files-only out of quirks_on.",
+			       "This backend has no code for memory of the kernel's own files.");
+	vm->failure.error = 0;
+	fd = vm->b.ops->vm_file(&vm->b, memory->fd, memory->length, memory->flags);
+	if (fd < 0)
+		return vm->failure.error != 0 ? fd : gh_fail_request(&vm->failure, fd, STEP, "");
+	*ret_fd = fd;
+	return 0;
+}
+
 /*
  * A shared mapping inside a larger inaccessible one: aligned, and with guards on both sides. GenieZone compares the region
  * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9).
@@ -55,25 +77,45 @@ int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_
 {
 	struct gh_sys *sys = vm->b.sys;
 	size_t total = (size_t)memory->length + HOST_ALIGN + 2 * (size_t)vm->b.page_size;
-	int ret = memory->fd >= 0 ? check_file(vm, memory) : 0;
 	uintptr_t start;
 	void *outer;
 	void *inner;
+	int fd;
+	int ret = make_file(vm, memory, &fd);
 
 	if (ret < 0)
 		return ret;
 	ret = sys->mmap(sys, NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, &outer);
 	if (ret < 0)
-		return gh_fail_request(&vm->failure, ret, STEP, "mmap");
+		goto err_file;
 	start = ((uintptr_t)outer + vm->b.page_size + HOST_ALIGN - 1) & ~(uintptr_t)(HOST_ALIGN - 1);
-	ret = map_inside(sys, memory, start, &inner);
-	if (ret < 0) {
-		(void)sys->munmap(sys, outer, total);
-		return gh_fail_request(&vm->failure, ret, STEP, "mmap");
-	}
-	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total };
+	ret = map_inside(sys, memory, fd, start, &inner);
+	if (ret < 0)
+		goto err_outer;
+	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total, .fd = fd };
 	*ret_host = inner;
 	return 0;
+err_outer:
+	(void)sys->munmap(sys, outer, total);
+err_file:
+	if (fd >= 0)
+		(void)sys->close(sys, fd);
+	return gh_fail_request(&vm->failure, ret, STEP, "mmap");
+}
+
+/* The file's pages, not only the access to them: a kernel that lends wants nobody else to have them mapped. */
+int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region)
+{
+	struct gh_sys *sys = vm->b.sys;
+	size_t length = (size_t)region->length;
+	void *nothing;
+	int ret;
+
+	if (mapping->address == NULL)
+		return 0;
+	ret = sys->mmap(sys, region->host, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			&nothing);
+	return ret < 0 ? gh_fail_request(&vm->failure, ret, "lend memory", "mmap") : 0;
 }
 
 void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
@@ -84,6 +126,8 @@ void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
 		(void)sys->munlock(sys, mapping->locked, mapping->locked_length);
 	if (mapping->address != NULL)
 		(void)sys->munmap(sys, mapping->address, mapping->length);
+	if (mapping->fd >= 0)
+		(void)sys->close(sys, mapping->fd);
 }
 
 /* --- filling and locking ------------------------------------------------------------------------------------------ */
@@ -128,7 +172,7 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 {
 	int ret;
 
-	if (vm->b.caps.locks_memory)
+	if (gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY))
 		return 0;
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == -ENOSYS) /* a kernel before 4.4, an emulator: all at once */
@@ -168,7 +212,7 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 {
 	int ret;
 
-	if (!vm->b.caps.memory_must_stay || mapping->locked != NULL)
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_MEMORY_MUST_STAY) || mapping->locked != NULL)
 		return;
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == 0)
@@ -187,6 +231,12 @@ void gh_mapping_lend(struct gh_vm *vm, const struct gh_mapping *mapping, const s
 	/* A caller's mapping is the caller's. */
 	if (mapping->address == NULL)
 		return;
+	/* A kernel that pages in on demand looks for the page through this mapping. */
+	if (gh_can(&vm->b, GH_FEATURE_DEMAND_PAGING) && mapping->fd < 0) {
+		if (sys->madvise(sys, region->host, length, MADV_DONTDUMP) < 0)
+			gh_vm_log(vm, "%s: lent memory could not be kept out of dumps.", STEP);
+		return;
+	}
 	/* A stray access is a fault of this process then, not of the host; and nobody dumps what cannot be read. */
 	if (sys->mprotect(sys, region->host, length, PROT_NONE) < 0 ||
 	    sys->madvise(sys, region->host, length, MADV_DONTDUMP) < 0)

@@ -10,7 +10,8 @@
 #define STEP "map memory"
 #define STEP_ACCESS "access guest memory"
 
-#define ALL_FLAGS (GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK)
+#define ALL_FLAGS                                                                                                          \
+	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS)
 
 /* The structure's first version ended here. */
 #define FIRST_SIZE offsetof(struct gh_memory, fd)
@@ -28,15 +29,35 @@ static int check_flags(struct gh_vm *vm, const struct gh_memory *memory)
 	if ((memory->flags & GH_MEMORY_LEND) != 0 && (caps->features & GH_FEATURE_LEND) == 0)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Share the memory instead.",
 			       "This hypervisor cannot lend memory.");
-	if ((memory->flags & GH_MEMORY_WRITE) == 0 && !caps->read_only_memory)
+	if ((memory->flags & GH_MEMORY_LEND) == 0 && (caps->features & GH_FEATURE_SHARE) == 0)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Lend the memory instead.",
+			       "This hypervisor cannot share memory.");
+	if ((memory->flags & GH_MEMORY_WRITE) == 0 && (caps->features & GH_FEATURE_READ_ONLY_MEMORY) == 0)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Allow the guest to write.",
 			       "This hypervisor has no read-only memory: the guest could write all the same.");
+	return 0;
+}
+
+static int check_contiguous(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	if (!gh_can(&vm->b, GH_FEATURE_CONTIGUOUS_MEMORY) || vm->b.ops->vm_file == NULL)
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use other memory.",
+			       "This hypervisor's kernel has no contiguous memory to give.");
+	if (memory->host != NULL || memory->fd < 0 || memory->offset != 0)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
+					"Contiguous memory needs the descriptor of its device, and no mapping or offset.");
 	return 0;
 }
 
 /* Where the memory comes from. */
 static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 {
+	if ((memory->flags & GH_MEMORY_CONTIGUOUS) != 0)
+		return check_contiguous(vm, memory);
+	if (gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY) && (memory->host != NULL || memory->fd >= 0))
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
+			       "Let the library make the memory: host NULL and fd -1, then gh_vm_pointer().",
+			       "This hypervisor's kernel takes memory of its own files only.");
 	if (memory->fd < -1 || (memory->fd == -1 && memory->offset != 0) || memory->offset % vm->b.page_size != 0)
 		return gh_fail_argument(
 			&vm->failure, -EINVAL, STEP,
@@ -132,6 +153,9 @@ static struct gh_region *region_new(const struct gh_vm *vm, const struct gh_memo
 	region->gpa = memory->gpa;
 	region->length = memory->length;
 	region->host = memory->host;
+	region->fd = -1;
+	region->contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0;
+	region->anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY);
 	return region;
 }
 
@@ -149,7 +173,7 @@ static int hand_over(struct gh_vm *vm, const struct gh_region *region)
 /* Under the lock. */
 static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id)
 {
-	struct gh_mapping mapping = { 0 };
+	struct gh_mapping mapping = { .fd = -1 };
 	struct gh_region *region;
 	int ret = check(vm, memory);
 
@@ -164,6 +188,7 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		ret = gh_mapping_make(vm, memory, &mapping, &region->host);
 		if (ret < 0)
 			goto err_region;
+		region->fd = mapping.fd;
 	}
 	ret = gh_mapping_prepare(vm, memory->flags, region, &mapping);
 	if (ret < 0)
@@ -232,6 +257,21 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 		ret = 0;
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int gh_regions_give_up(struct gh_vm *vm)
+{
+	int ret = 0;
+
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY))
+		return 0;
+	for (uint32_t i = 0; i < vm->b.n_regions && ret == 0; i++) {
+		if (vm->regions[i]->state != GH_REGION_TO_LEND)
+			continue;
+		vm->regions[i]->state = GH_REGION_LENT;
+		ret = gh_mapping_give_up(vm, &vm->mappings[i], vm->regions[i]);
+	}
 	return ret;
 }
 

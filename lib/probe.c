@@ -39,7 +39,7 @@ int gh_vm_options_read(const struct gh_vm_options *callers, struct gh_vm_options
 	if (own->device != NULL && (own->device_fd >= 0 || own->machine != NULL))
 		return gh_fail_argument(own->failure, -EINVAL, STEP,
 					"A device's path is given, and its descriptor or a simulated machine, too.");
-	return 0;
+	return gh_caps_check(own);
 }
 
 static bool is_auto(const struct gh_vm_options *options)
@@ -188,6 +188,8 @@ static int try_backend(const struct gh_vm_options *options, const struct place *
 	*ret_target = (struct gh_target){ .sys = sys, .ops = backend, .fd = fd };
 	ret = backend->probe(sys, fd, &ret_target->caps, failure);
 	if (ret == 0)
+		ret = gh_caps_override(&ret_target->caps, backend, options, failure);
+	if (ret == 0)
 		return 0;
 	if (fd >= 0)
 		(void)sys->close(sys, fd);
@@ -290,6 +292,7 @@ static void fill(struct gh_probe_entry *entry, const struct gh_caps *caps)
 	entry->gpa_bits = caps->gpa_bits;
 	entry->gpa_align = caps->gpa_align;
 	entry->features = caps->features;
+	entry->quirks = caps->quirks;
 }
 
 static void probe_one(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place,

@@ -58,7 +58,7 @@ static int check_new(struct gh_vm *vm, uint32_t id)
 {
 	enum gh_vm_state state = atomic_load(&vm->state);
 
-	if (state == GH_VM_BROKEN || (state == GH_VM_STARTED && !vm->b.caps.eager_vcpus))
+	if (state == GH_VM_BROKEN || (state == GH_VM_STARTED && !gh_can(&vm->b, GH_FEATURE_LATE_VCPUS)))
 		return gh_fail_state(&vm->failure, STEP_CREATE, "The VM has been started, and takes no more vCPUs.");
 	if (id >= vm->b.caps.max_vcpus)
 		return gh_fail(&vm->failure, -ERANGE, STEP_CREATE, NULL, "Use ids from 0 on, without gaps.",
@@ -91,7 +91,7 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	vcpu->vm = vm;
 	vcpu->live = &vm->wiped->vcpus[id];
 	atomic_init(&vcpu->entry, GH_INSIDE);
-	vcpu->is_fragile = vm->b.caps.answer_is_fragile;
+	vcpu->is_fragile = gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER);
 	vcpu->run = vm->b.ops->vcpu_run;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
@@ -200,7 +200,7 @@ static int broken(struct gh_vcpu *vcpu, int error)
 	if (vcpu->failure.error == error)
 		return error;
 	(void)pthread_mutex_lock(&vcpu->vm->lock);
-	(void)gh_fail_why(&vcpu->failure, &vcpu->vm->b, GH_REQUEST_RUN, error, NULL, 0);
+	(void)gh_fail_why(&vcpu->failure, &vcpu->vm->b, GH_REQUEST_RUN, error, NULL);
 	(void)pthread_mutex_unlock(&vcpu->vm->lock);
 	return error;
 }
@@ -407,6 +407,14 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+/* No kernel takes anything but another try (section 3.5 of the Gunyah document). */
+static int refuse_to_fail(struct gh_vcpu *vcpu)
+{
+	return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL,
+		       "Provide memory there and run again, or close the VM.",
+		       "The guest's access to 0x%llx can only be tried again.", (unsigned long long)vcpu->b.exit.fault.gpa);
+}
+
 int gh_mmio_fail(struct gh_vcpu *vcpu)
 {
 	enum gh_pending was = GH_PENDING_LOAD;
@@ -420,13 +428,19 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	/* A store cannot be failed any more when its vCPU runs on. */
 	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
-	if (!begin_answer(vcpu, was))
-		return wrong_answer(vcpu);
-	if (vcpu->b.vm->ops->vcpu_abort == NULL)
+	if (!begin_answer(vcpu, was)) {
+		bool is_fault = gh_vcpu_pending(vcpu) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
+
+		return is_fault ? refuse_to_fail(vcpu) : wrong_answer(vcpu);
+	}
+	if (!gh_can(vcpu->b.vm, GH_FEATURE_MMIO_ABORT))
 		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
 			      "This hypervisor cannot abort an access of the guest.");
 	else
 		ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
+	/* A signal would take the abort away as it does an answer (H1). */
+	if (ret == 0 && vcpu->is_fragile)
+		gh_kick_set_fragile(vcpu);
 	if (ret < 0 && ret != -EOPNOTSUPP)
 		(void)gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
 	end_answer(vcpu, ret < 0 ? was : GH_PENDING_NOTHING);

@@ -209,6 +209,7 @@ void gh_vm_close(struct gh_vm *vm)
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_bus_clear(vm);
 	gh_courier_stop(vm);
+	gh_ending_stop(vm);
 	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -238,6 +239,11 @@ const char *gh_vm_backend(const struct gh_vm *vm)
 uint64_t gh_vm_features(const struct gh_vm *vm)
 {
 	return vm != NULL ? vm->b.caps.features : 0;
+}
+
+uint64_t gh_vm_quirks(const struct gh_vm *vm)
+{
+	return vm != NULL ? vm->b.caps.quirks : 0;
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -336,7 +342,7 @@ static int check_start(struct gh_vm *vm)
 		return gh_fail(
 			&vm->failure, -EINVAL, STEP_START, NULL, "Call gh_fdt_finish() after the last gh_vcpu_create().",
 			"The devicetree was built for %u vCPUs, and there is a vCPU %u.", vm->tree_cpus, vm->b.max_vcpu_id);
-	if (vm->b.dtb_size == 0 && vm->b.caps.needs_dtb)
+	if (vm->b.dtb_size == 0 && gh_can(&vm->b, GH_FEATURE_NEEDS_DTB))
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
@@ -344,6 +350,9 @@ static int check_start(struct gh_vm *vm)
 				     "The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
+	else if (vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS))
+		ret = gh_fail(&vm->failure, -EOPNOTSUPP, STEP_START, NULL, "Do not set registers.",
+			      "This hypervisor lets nobody set registers.");
 	if (ret == 0)
 		ret = gh_irqfds_check(vm);
 	if (ret == 0)
@@ -400,6 +409,8 @@ static int apply(struct gh_vm *vm)
 		ret = ops->vm_set_dtb(&vm->b);
 	if (ret == 0)
 		ret = gh_courier_start(vm);
+	if (ret == 0)
+		ret = gh_regions_give_up(vm);
 	if (ret == 0 && ops->vm_start != NULL)
 		ret = ops->vm_start(&vm->b);
 	if (ret < 0)
@@ -412,7 +423,9 @@ static int apply(struct gh_vm *vm)
 	ret = gh_ioevents_activate(vm);
 	if (ret == 0)
 		ret = gh_irqfds_activate(vm);
-	return ret < 0 ? ret : gh_irqs_activate(vm);
+	if (ret == 0)
+		ret = gh_irqs_activate(vm);
+	return ret < 0 ? ret : gh_ending_start(vm);
 }
 
 static int start(struct gh_vm *vm)

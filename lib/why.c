@@ -28,6 +28,13 @@ static const struct {
 	[GH_REQUEST_IRQFD] = { "connect an eventfd to a line", "IRQFD" },
 	[GH_REQUEST_IRQ_LINE] = { "drive a line", "IRQ_LINE" },
 	[GH_REQUEST_IOEVENTFD] = { "add a doorbell", "IOEVENTFD" },
+	[GH_REQUEST_CREATE_FILE] = { "map memory", "make a file" },
+	[GH_REQUEST_MAP_FILE] = { "map memory", "map a file" },
+	[GH_REQUEST_MAP_CONTIGUOUS] = { "map memory", "map contiguous memory" },
+	[GH_REQUEST_UNMAP] = { "take memory back", "unmap memory" },
+	[GH_REQUEST_RECLAIM] = { "take memory back", "reclaim memory" },
+	[GH_REQUEST_SET_FIRMWARE] = { "start the VM", "set the firmware" },
+	[GH_REQUEST_SET_AUTHENTICATION] = { "start the VM", "set the authentication" },
 };
 
 const struct gh_why *gh_why_find(const struct gh_whys *whys, enum gh_request request, int error, unsigned int when)
@@ -132,6 +139,12 @@ static unsigned int look_around(const struct gh_bvm *vm, const struct locks *loc
 		when |= GH_WHEN_LARGE;
 	if (exceeds_cpus(vm))
 		when |= GH_WHEN_MANY_CPUS;
+	if (vm->firmware_size != 0)
+		when |= GH_WHEN_FIRMWARE;
+	if (region != NULL && region->state != GH_REGION_SHARED)
+		when |= GH_WHEN_LEND;
+	if (gh_is_quirky(vm, GH_QUIRK_OWN_FILES_ONLY))
+		when |= GH_WHEN_GUEST_FILES;
 	return when;
 }
 
@@ -146,11 +159,11 @@ static void detail_locks(const struct locks *locks, const struct gh_region *regi
 }
 
 int gh_fail_why(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
-		const struct gh_region *region, unsigned int when)
+		const struct gh_region *region)
 {
 	const char *name = vm->ops->whys != NULL ? vm->ops->whys->names[request] : NULL;
 	const struct locks locks = read_locks(vm);
-	const struct gh_why *row = gh_why_find(vm->ops->whys, request, error, when | look_around(vm, &locks, region));
+	const struct gh_why *row = gh_why_find(vm->ops->whys, request, error, look_around(vm, &locks, region));
 	char detail[160];
 
 	if (failure == NULL)
@@ -181,18 +194,19 @@ int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, 
 	return error;
 }
 
-void gh_explain_fault(struct gh_vcpu *vcpu, const struct gh_exit *exit)
+int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit)
 {
-	struct gh_failure why = GH_FAILURE_INIT;
 	struct gh_failure *failure = &vcpu->failure;
-	size_t length = strlen(failure->cause);
+	char detail[128];
 
 	(void)pthread_mutex_lock(&vcpu->vm->lock);
-	(void)gh_fail_why(&why, &vcpu->vm->b, GH_REQUEST_FAULT, exit->fault.error, NULL, 0);
+	(void)gh_fail_why(failure, &vcpu->vm->b, GH_REQUEST_FAULT, exit->fault.error, NULL);
 	(void)pthread_mutex_unlock(&vcpu->vm->lock);
-	(void)snprintf(failure->cause + length, sizeof(failure->cause) - length, " At 0x%llx: %s",
-		       (unsigned long long)exit->fault.gpa, why.cause);
-	memcpy(failure->remedy, why.remedy, sizeof(failure->remedy));
-	failure->cause_id = why.cause_id;
-	failure->other_cause_id = why.other_cause_id;
+	(void)snprintf(detail, sizeof(detail), "%s of vCPU %u at 0x%llx, kernel's reason %u, error %d",
+		       gh_exit_name(exit->kind), vcpu->b.id, (unsigned long long)exit->fault.gpa, exit->raw_reason,
+		       exit->fault.error);
+	gh_cause_write(failure, failure->cause_id != GH_CAUSE_NONE ? failure->cause_id : (uint32_t)GH_CAUSE_UNBACKED,
+		       failure->other_cause_id, detail);
+	failure->error = error;
+	return error;
 }

@@ -14,8 +14,8 @@ enum {
 	GH_WHEN_SHARED_MAIN = 1 << 1, /* the memory with the devicetree is shared */
 	GH_WHEN_LARGE = 1 << 2, /* a region of 1 GiB or more: a list of its pages takes much of the kernel in one piece */
 	GH_WHEN_MANY_CPUS = 1 << 3,   /* more vCPUs than the machine has CPUs */
-	GH_WHEN_FIRMWARE = 1 << 4,    /* the VM has firmware; told by the backend, like those below */
-	GH_WHEN_LEND = 1 << 5,        /* memory was to be lent */
+	GH_WHEN_FIRMWARE = 1 << 4,    /* the VM has firmware */
+	GH_WHEN_LEND = 1 << 5,        /* the region was to be lent */
 	GH_WHEN_GUEST_FILES = 1 << 6, /* memory comes from the kernel's guest memory files */
 };
 

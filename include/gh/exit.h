@@ -18,7 +18,10 @@ enum gh_exit_kind {
 	GH_EXIT_MMIO = 1,
 	/** The VM is over: gh_exit::stop. Every vCPU gets it, once and for ever. */
 	GH_EXIT_STOPPED = 2,
-	/** The guest touched memory that the kernel could not provide: gh_exit::fault. */
+	/**
+	 * The guest touched memory that the kernel could not provide: gh_exit::fault. gh_vcpu_run() tries the access again, as
+	 * often as one likes. No kernel takes another answer: gh_mmio_fail() says -EOPNOTSUPP.
+	 */
 	GH_EXIT_PAGE_FAULT = 3,
 	/** The guest called the VMM: gh_exit::hypercall. */
 	GH_EXIT_HYPERCALL = 4,
@@ -63,7 +66,13 @@ struct gh_exit_stop {
 	uint8_t reason[8];    /**< Gunyah's exit reason as the kernel gave it, little-endian. */
 };
 
-/** @brief Memory that the kernel could not provide. */
+/**
+ * @brief Memory that the kernel could not provide.
+ *
+ * Gunyah's errors: -ENOMEM, no page to be had or none that may be locked, which can pass; -ENOENT, no memory was mapped there;
+ * -EPERM, the guest lacks the access, or the host still has a page mapped that it has lent; -EACCES and -EINVAL, the
+ * hypervisor refused.
+ */
 struct gh_exit_fault {
 	uint64_t gpa;      /**< Guest physical address in bytes. */
 	int32_t error;     /**< Negative errno value of the kernel's attempt, 0 if it does not say. */

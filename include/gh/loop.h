@@ -26,7 +26,8 @@ struct gh_loop_options {
 	 * Called on the vCPU's thread, without a lock of the library, for every exit but #GH_EXIT_STOPPED and accesses that the
 	 * bus takes (gh/bus.h). Returns one of #gh_loop_verdict, or a negative errno value that ends the loop and becomes its
 	 * result. NULL: accesses that nobody takes read gh_bus_unmatched_options::value and store nothing, hypercalls return
-	 * "not supported", an interruption is no reason to do anything, and any other exit ends the loop with -EOPNOTSUPP.
+	 * "not supported", an interruption is no reason to do anything, a page fault for want of memory is tried again for
+	 * about a second, and any other exit ends the loop with -EOPNOTSUPP.
 	 */
 	int (*exit)(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 	/**
@@ -57,6 +58,8 @@ GH_BEGIN_DECLS
  *                    returned a positive number which is no verdict.
  * @retval -EOPNOTSUPP There is no exit function for an exit that needs one, or as gh_bus_dispatch().
  * @retval -ECANCELED The exit function left the loop, or gh_vm_quit() was called.
+ * @retval -EFAULT    There is no exit function, and the guest used an address for which the kernel has no memory.
+ * @retval -ENOMEM    Likewise, and there was no page for it for too long.
  * @return Otherwise what gh_vcpu_run(), gh_bus_dispatch() or the exit function returned. gh_vcpu_failure() has the reason,
  *         unless it was the exit function's.
  *

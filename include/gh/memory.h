@@ -32,13 +32,23 @@ enum gh_memory_flag {
 	 * flag, too, also with a caller's mapping, if the limit allows it, and tells gh_vm_options::log if not.
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
+	/**
+	 * Contiguous memory of a device of the platform (#GH_FEATURE_CONTIGUOUS_MEMORY): gh_memory::fd is a descriptor of that
+	 * device (for example `/dev/oemvm_cma`), from which the library gets the memory.
+	 */
+	GH_MEMORY_CONTIGUOUS = 1 << 8,
 };
 
 /** @brief Who may use a region now. */
 enum gh_memory_state {
 	GH_MEMORY_OWNED = 0,  /**< The host: the VM has not been started. */
 	GH_MEMORY_SHARED = 1, /**< Host and guest. */
-	GH_MEMORY_LENT = 2,   /**< The guest: the library's accessors refuse it, and its own mapping is inaccessible. */
+	/**
+	 * The guest: the library's accessors refuse it, and its own mapping is inaccessible. Kernels with
+	 * #GH_FEATURE_DEMAND_PAGING that take memory of the process read through that mapping, so that it stays as it is there:
+	 * leave it alone.
+	 */
+	GH_MEMORY_LENT = 2,
 };
 
 /** @brief One region of guest memory. */
@@ -48,7 +58,8 @@ struct gh_memory {
 	uint64_t length; /**< Bytes, a multiple of the page size. */
 	/**
 	 * The caller's mapping, page-aligned, to stay as it is until the VM is closed. NULL: the library makes one, shared,
-	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it.
+	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it. Kernels with
+	 * #GH_QUIRK_OWN_FILES_ONLY take no mapping and no file of a caller: let the library make it.
 	 */
 	void *host;
 	uint32_t flags;    /**< An or of #gh_memory_flag. */
@@ -89,9 +100,14 @@ GH_BEGIN_DECLS
 /**
  * @brief Give memory to a guest.
  *
- * The n-th region of a VM has the id n - 1. Gunyah knows it by this number as its label: with android14-6.1, only the region
- * that holds the devicetree lands where it was asked for (at `memory/base-address` of the tree, which must be its address);
- * every further one needs an "shm" vdevice in the tree with its id as the label, or gh_vm_start() refuses.
+ * The n-th region of a VM has the id n - 1. Gunyah knows it by this number as its label. Only the region that holds the
+ * devicetree lands where it was asked for by itself (at `memory/base-address` of the tree, which must be its address); on
+ * kernels with #GH_QUIRK_NEEDS_SHM_NODES every further one needs an "shm" vdevice in the tree with its id as the label, or
+ * gh_vm_start() refuses; on those with #GH_QUIRK_OPTIONAL_SHM_NODES it must have none, or one that says "optional".
+ * gh_fdt_finish() writes what is needed.
+ *
+ * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
+ * a vCPU says #GH_EXIT_PAGE_FAULT.
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its
  * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
@@ -113,7 +129,8 @@ GH_BEGIN_DECLS
  * @retval -ENOSPC The kernel has no slot left.
  * @retval -EFAULT The caller's mapping is not there, or cannot be used like that.
  * @retval -EBADF  The descriptor is not open.
- * @retval -EOPNOTSUPP Lending, where there is none; filling a caller's mapping in advance, where the kernel cannot.
+ * @retval -EOPNOTSUPP Lending, or contiguous memory, where there is none; a caller's mapping or file, where the kernel takes
+ *                 only its own (#GH_QUIRK_OWN_FILES_ONLY); filling a caller's mapping in advance, where the kernel cannot.
  * @retval -ENOMEM Out of memory, more locked memory than the process may have, or a region that is too large for one (Gunyah
  *                 of android14-6.1: 2 GiB with pages of 4 KiB). gh_vm_failure() says which.
  * @retval -EBUSY  The VM has been started.
@@ -123,11 +140,39 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM; GZVM_SET_USER_MEMORY_REGION;
+ * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM, or
+ * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM; GZVM_SET_USER_MEMORY_REGION;
  * KVM_SET_USER_MEMORY_REGION.
  * @since 0.1
  */
 GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
+
+/**
+ * @brief Take pages back from the guest, for the host to use otherwise.
+ *
+ * For a balloon: the guest has said that it does not need them. The range stays the guest's, which gets pages again when it
+ * touches it; what was in them is lost. Pages of the library's own anonymous memory are freed at once; a caller frees those
+ * of its own mapping or file afterwards.
+ *
+ * @param[in] vm     Started VM.
+ * @param[in] gpa    Guest physical address, a multiple of the page size.
+ * @param[in] length Bytes, a multiple of the page size; inside one region.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL @p vm is NULL, an argument is not a multiple of the page size, or the length is 0.
+ * @retval -EFAULT The guest has no memory there, or not in one region.
+ * @retval -EBUSY  The VM has not been started, or the hypervisor was busy with the pages: try again later.
+ * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_RECLAIM).
+ * @retval -EPERM  This is a forked child.
+ * @return Otherwise the errno of the kernel.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * GH_VM_RECLAIM_REGION; madvise().
+ * @since 0.1
+ */
+GH_API int gh_vm_reclaim(struct gh_vm *vm, uint64_t gpa, uint64_t length);
 
 /**
  * @brief What a region is, and who may use it now.

@@ -34,6 +34,67 @@ enum gh_feature {
 	GH_FEATURE_IRQFD_RESAMPLE = 1 << 12,
 	/** The kernel takes the level of a line directly. Without: gh_irq_add() uses an irqfd, and emulates levels. */
 	GH_FEATURE_IRQ_LINE = 1 << 13,
+	GH_FEATURE_READ_ONLY_MEMORY = 1 << 14,  /**< Memory without #GH_MEMORY_WRITE is really read-only for the guest. */
+	GH_FEATURE_PROTECTED_VM = 1 << 15,      /**< A VM can be protected from its host. */
+	GH_FEATURE_FIRMWARE = 1 << 16,          /**< Firmware of a protected VM can be given. */
+	GH_FEATURE_RECLAIM = 1 << 17,           /**< Pages of one range can be taken back from a VM. */
+	GH_FEATURE_GUEST_MEMORY = 1 << 18,      /**< The kernel makes files of memory for guests. */
+	GH_FEATURE_UNMAP = 1 << 19,             /**< Memory can be removed from a VM. */
+	GH_FEATURE_DEMAND_PAGING = 1 << 20,     /**< A page becomes the guest's when the guest touches it first. */
+	GH_FEATURE_CONTIGUOUS_MEMORY = 1 << 21, /**< Contiguous memory that the kernel has set aside can be given. */
+	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
+	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
+	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
+};
+
+/**
+ * @brief What a kernel does differently, so that the library has to do something about it; bits of gh_probe_entry::quirks
+ * and gh_vm_quirks().
+ */
+enum gh_quirk {
+	/** Removing a doorbell removes all doorbells of its address: the others are added again. */
+	GH_QUIRK_REMOVES_BY_ADDRESS = 1 << 0,
+	/** A signal destroys the value of a load that is on its way into the guest: kicks wait for it. */
+	GH_QUIRK_FRAGILE_ANSWER = 1 << 1,
+	/** A second line for an eventfd is refused: so does the library, with a reason. */
+	GH_QUIRK_ONE_LINE_PER_EVENTFD = 1 << 2,
+	/** An eventfd that was signalled before it is connected to a line raises nothing: it is signalled again. */
+	GH_QUIRK_MISSES_EARLY_SIGNAL = 1 << 3,
+	/** A doorbell without a value takes stores of any width, and allows no other at its address: the library serves them. */
+	GH_QUIRK_DOORBELLS_IGNORE_WIDTH = 1 << 4,
+	/** The kernel itself locks memory, against the limit of the process: the library does not lock it once more. */
+	GH_QUIRK_LOCKS_MEMORY = 1 << 5,
+	/** A page that ages before the guest touches it can break the host: memory is locked if the limit allows it. */
+	GH_QUIRK_MEMORY_MUST_STAY = 1 << 6,
+	/** A line that never worked breaks the host when its eventfd outlives it: the eventfd is closed before. */
+	GH_QUIRK_EVENTFD_GOES_FIRST = 1 << 7,
+	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
+	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
+	/** Lines, doorbells and vCPUs are added by name: the library calls them by name. */
+	GH_QUIRK_NAMED_FUNCTIONS = 1 << 16,
+	/**
+	 * No line, doorbell or vCPU can be removed: doorbells are served by the library, a line stays connected to an eventfd
+	 * until that is closed everywhere, and takes no other one.
+	 */
+	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
+	/**
+	 * Nobody is told that a VM has ended, nor how: the library asks from time to time, and says #GH_STOP_OTHER. It may be
+	 * that a kernel does not answer either: then kick and close.
+	 */
+	GH_QUIRK_NO_END_EXIT = 1 << 18,
+	/** Memory is lent by a flag, not by a request of its own: the library sets it. */
+	GH_QUIRK_LENDS_BY_FLAG = 1 << 19,
+	/** All values that are not 0 ring a doorbell with a value: the library serves those. */
+	GH_QUIRK_COARSE_DATAMATCH = 1 << 20,
+	/**
+	 * Memory must be of files that the kernel makes, and lent memory may not be mapped in the host: the library makes it,
+	 * and gives it up at the start. Callers' mappings and files are refused.
+	 */
+	GH_QUIRK_OWN_FILES_ONLY = 1 << 21,
+	/** The devicetree must place each region but the first by an "shm" vdevice: the library writes and checks it. */
+	GH_QUIRK_NEEDS_SHM_NODES = 1 << 22,
+	/** Such vdevices must be left out, or be optional: the library does not write them, and checks. */
+	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 23,
 };
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */
@@ -48,6 +109,7 @@ struct gh_probe_entry {
 	uint64_t gpa_align;        /**< What addresses of regions must be a multiple of, in bytes. */
 	uint64_t features;         /**< An or of #gh_feature. */
 	struct gh_failure failure; /**< Why it cannot be used; its error is 0 if it can. */
+	uint64_t quirks;           /**< An or of #gh_quirk. */
 };
 
 GH_BEGIN_DECLS
@@ -113,6 +175,58 @@ GH_API const struct gh_probe_entry *gh_probe_get(const struct gh_probe *probe, u
  * @since 0.1
  */
 GH_API void gh_probe_free(struct gh_probe *probe);
+
+/**
+ * @brief Name of a feature, for people and for options.
+ * @param[in] feature One bit of #gh_feature.
+ * @return Lower-case letters and dashes, for example "irqfd-level", constant; NULL if that is not exactly one known bit.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_feature_name(uint64_t feature);
+
+/**
+ * @brief Feature of a name.
+ * @param[in] name As gh_feature_name() writes it.
+ * @return Its bit of #gh_feature; 0 if there is none of that name, or @p name is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_feature_by_name(const char *name);
+
+/**
+ * @brief Name of a quirk, for people and for options.
+ * @param[in] quirk One bit of #gh_quirk.
+ * @return Lower-case letters and dashes, for example "fragile-answer", constant; NULL if that is not exactly one known bit.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_quirk_name(uint64_t quirk);
+
+/**
+ * @brief Quirk of a name.
+ * @param[in] name As gh_quirk_name() writes it.
+ * @return Its bit of #gh_quirk; 0 if there is none of that name, or @p name is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_quirk_by_name(const char *name);
 
 GH_END_DECLS
 

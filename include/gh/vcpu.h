@@ -136,7 +136,8 @@ GH_API int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value);
  * @retval 0           Done.
  * @retval -EINVAL     @p vcpu is NULL.
  * @retval -EBUSY      The last exit was not an access, or has been answered, or the vCPU runs on.
- * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_MMIO_ABORT); a load still waits for its answer.
+ * @retval -EOPNOTSUPP The kernel cannot (no #GH_FEATURE_MMIO_ABORT), and a load still waits for its answer; or the last exit
+ *                     was a page fault, which can only be tried again.
  * @retval -ESHUTDOWN  The VM has stopped since.
  * @retval -EPERM      This is a forked child.
  * @return Otherwise the errno of the kernel.

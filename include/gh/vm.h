@@ -62,12 +62,27 @@ struct gh_vm_options {
 	void (*log)(void *data, const char *line);
 	/** First argument of @c log. */
 	void *log_data;
+	/**
+	 * Features (#gh_feature) that the hypervisor is said to have, whatever the probe has found. For what no harmless
+	 * request can find out, and is therefore assumed at its worst. Only those that the backend has code for; a kernel that
+	 * lacks one refuses what is asked of it.
+	 */
+	uint64_t features_on;
+	/** Features that it is said not to have: the library does without, or refuses. */
+	uint64_t features_off;
+	/** Quirks (#gh_quirk) that the kernel is said to have: the library works around them. */
+	uint64_t quirks_on;
+	/**
+	 * Quirks that it is said not to have. If it has them all the same, the guest can lose accesses and interrupts, and a
+	 * host's kernel that breaks on #GH_QUIRK_EVENTFD_GOES_FIRST or #GH_QUIRK_MEMORY_MUST_STAY is not kept from that.
+	 */
+	uint64_t quirks_off;
 };
 
 /** @brief Initial value of #gh_vm_options. */
 #define GH_VM_OPTIONS_INIT                                                                                                 \
 	{                                                                                                                  \
-		sizeof(struct gh_vm_options), -1, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL                        \
+		sizeof(struct gh_vm_options), -1, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0            \
 	}
 
 /**
@@ -84,6 +99,29 @@ enum gh_register {
 	GH_REG_PC = 32, /**< Program counter: the entry point. */
 };
 
+/** @brief How a VM proves what it is; gh_authentication::type. */
+enum gh_authentication_type {
+	GH_AUTHENTICATION_NONE = 0,       /**< Not at all: the default. */
+	GH_AUTHENTICATION_TRUSTED_VM = 1, /**< As one of Qualcomm's trusted VMs, whose image is signed. */
+};
+
+/** @brief What gh_vm_set_authentication() sets. */
+struct gh_authentication {
+	size_t size;            /**< Size of this structure in bytes. */
+	uint32_t type;          /**< One of #gh_authentication_type. */
+	uint32_t vm_id;         /**< Number of the VM that the platform knows, at most 65535. */
+	uint32_t peripheral_id; /**< Number under which the platform's loader authenticates the image. */
+	uint32_t reserved;      /**< 0. */
+	uint64_t gpa;           /**< Guest physical address of the image and its metadata, page-aligned. */
+	uint64_t length;        /**< Bytes of it, a multiple of the page size. */
+};
+
+/** @brief Initial value of #gh_authentication. */
+#define GH_AUTHENTICATION_INIT                                                                                             \
+	{                                                                                                                  \
+		sizeof(struct gh_authentication), GH_AUTHENTICATION_NONE, 0, 0, 0, 0, 0                                    \
+	}
+
 GH_BEGIN_DECLS
 
 /**
@@ -95,10 +133,11 @@ GH_BEGIN_DECLS
  * @retval 0        Done.
  * @retval -EINVAL  @p ret_vm is NULL; the options have an unknown tail or contradict each other; an unknown backend; a
  *                  kick signal that is not a real-time signal; addresses of the interrupt controller that are not aligned
- *                  to 64 KiB.
+ *                  to 64 KiB; an unknown feature or quirk, or one that is to be both on and off.
  * @retval -ENOENT  There is no such device node (a backend was named), or no such simulated device.
  * @retval -EACCES  The process may not open the device.
  * @retval -ENODEV  No usable hypervisor (automatic choice), or the device speaks a dialect that libgh does not support.
+ * @retval -EOPNOTSUPP A feature is to be on that the backend has no code for, or off that it relies on.
  * @retval -ENOMEM  Out of memory.
  * @return Otherwise the errno of the kernel. The reason is in gh_vm_options::failure.
  *
@@ -158,6 +197,19 @@ GH_API const char *gh_vm_backend(const struct gh_vm *vm);
 GH_API uint64_t gh_vm_features(const struct gh_vm *vm);
 
 /**
+ * @brief What the kernel of a VM does differently.
+ * @param[in] vm VM.
+ * @return An or of #gh_quirk; 0 if @p vm is NULL.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API uint64_t gh_vm_quirks(const struct gh_vm *vm);
+
+/**
  * @brief Say where the devicetree is.
  *
  * Guest memory must be mapped there before gh_vm_start(), and the tree be in it. Gunyah needs a devicetree: the resource
@@ -184,8 +236,9 @@ GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
 /**
  * @brief Set a register of the boot vCPU (id 0) for its first instruction.
  *
- * On Gunyah of android14-6.1 the hypervisor decides: the guest begins at the start of the region that holds the devicetree,
- * with the devicetree's address in x0. Other values are refused by gh_vm_start().
+ * On Gunyah without #GH_FEATURE_REGISTERS (before v15, android14-6.1, the first kernels of android15-6.6) the hypervisor
+ * decides: the guest begins at the start of the region that holds the devicetree, with the devicetree's address in x0. Other
+ * values are refused by gh_vm_start(). With it, that is what a guest gets whose registers nobody has set.
  *
  * @param[in] vm    VM that has not been started.
  * @param[in] reg   One of #gh_register.
@@ -198,7 +251,7 @@ GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * None here; GZVM_SET_ONE_REG, KVM_SET_ONE_REG during gh_vm_start().
+ * None here; GH_VM_SET_BOOT_CONTEXT, GZVM_SET_ONE_REG, KVM_SET_ONE_REG during gh_vm_start().
  * @since 0.1
  */
 GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
@@ -223,6 +276,57 @@ GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
 GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
 
 /**
+ * @brief Say where the firmware of a protected VM is.
+ *
+ * The guest begins in the firmware, which looks at everything else before it goes on to it (pvmfw of Android). Memory must be
+ * mapped there before gh_vm_start(), with the firmware in it; lend it, because a resource manager of a product takes no
+ * shared one. On Gunyah this makes the VM a protected one (#GH_FEATURE_FIRMWARE), for which most devices accept only
+ * firmware that they know: the resource manager that is public refuses each (-EPERM from gh_vm_start()). gh_fdt_finish()
+ * writes the address into the devicetree.
+ *
+ * @param[in] vm   VM that has not been started.
+ * @param[in] gpa  Guest physical address of the firmware, a multiple of the page size.
+ * @param[in] size Its bytes, a multiple of the page size; 0 takes the setting back.
+ *
+ * @retval 0       Recorded; a later call replaces it.
+ * @retval -EINVAL @p vm is NULL, or an argument is not a multiple of the page size.
+ * @retval -ERANGE @p gpa + @p size wraps, or ends beyond the guest's address space.
+ * @retval -EOPNOTSUPP The kernel takes no firmware (no #GH_FEATURE_FIRMWARE).
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GH_VM_ANDROID_SET_FW_CONFIG during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/**
+ * @brief Say how a VM proves what it is.
+ *
+ * Only on kernels with #GH_FEATURE_AUTHENTICATION. The Gunyah UAPI document is not sure that every kernel which has the
+ * request also honours it (section 7): believe a VM that starts, and nothing before.
+ *
+ * @param[in] vm             VM that has not been started.
+ * @param[in] authentication What to prove; copied.
+ *
+ * @retval 0       Recorded; a later call replaces it, and #GH_AUTHENTICATION_NONE takes it back.
+ * @retval -EINVAL An argument is NULL, the structure has an unknown tail, the type is unknown, a reserved field is set, a
+ *                 number is too large, or an address or a length is not a multiple of the page size.
+ * @retval -ERANGE The range wraps around, or ends beyond the guest's address space.
+ * @retval -EOPNOTSUPP The kernel lets nobody choose (no #GH_FEATURE_AUTHENTICATION).
+ * @retval -EBUSY  The VM has been started.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None here; GH_VM_ANDROID_SET_AUTH_TYPE during gh_vm_start().
+ * @since 0.1
+ */
+GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentication *authentication);
+
+/**
  * @brief Start a VM: apply what was configured, in the kernel's order.
  *
  * Needs memory and at least one vCPU. What can be checked without the kernel is checked first: a failure there changes
@@ -244,7 +348,8 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @par Kernel requests
  * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
  * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
- * GH_VM_SET_DTB_CONFIG, GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
+ * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
+ * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
  * KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
  * @since 0.1
  */

@@ -208,23 +208,24 @@ static struct step *take_step(struct gh_fake *fake, uint32_t vcpu_id)
 
 /* --- the backend -------------------------------------------------------------------------------------------------- */
 
+#define FEATURES                                                                                                           \
+	(GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL |           \
+	 GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_MMIO_ABORT |                      \
+	 GH_FEATURE_PAGE_FAULT | GH_FEATURE_LATE_VCPUS | GH_FEATURE_IRQ_LINE | GH_FEATURE_READ_ONLY_MEMORY)
+
 static int fake_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struct gh_failure *failure)
 {
 	(void)sys;
 	(void)fd;
 	(void)failure;
 	*ret_caps = (struct gh_caps){
-		.features = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD |
-			    GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL |
-			    GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT | GH_FEATURE_LATE_VCPUS | GH_FEATURE_IRQ_LINE,
+		.features = FEATURES,
 		.dialect = "scripted exits",
 		.max_vcpus = 8,
 		.max_regions = 16,
 		.max_lines = LINES,
 		.gpa_bits = 40,
 		.gpa_align = 4096,
-		.read_only_memory = true,
-		.eager_vcpus = true,
 	};
 	return 0;
 }
@@ -396,6 +397,7 @@ static int fake_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, b
 
 const struct gh_backend gh_backend_fake = {
 	.name = "fake",
+	.possible = FEATURES | GH_FEATURE_NEEDS_DTB,
 	.probe = fake_probe,
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,

@@ -65,9 +65,7 @@ static int geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps
 		.gpa_bits = (uint32_t)gpa_bits,
 		.gpa_align =
 			UINT64_C(2) << 20, /* demand paging in blocks maps what lies below an unaligned region (GZ 9) */
-		.one_line_per_eventfd = true,
-		.misses_early_signal = true,
-		.memory_must_stay = true,
+		.quirks = GH_QUIRK_ONE_LINE_PER_EVENTFD | GH_QUIRK_MISSES_EARLY_SIGNAL | GH_QUIRK_MEMORY_MUST_STAY,
 	};
 	return 0;
 }
@@ -79,7 +77,7 @@ static int geniezone_vm_create(struct gh_bvm *vm)
 	int fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GZVM_CREATE_VM, 0);
 
 	if (fd < 0)
-		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL, 0);
+		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
 	vm->fd = fd;
 	return 0;
 }
@@ -93,7 +91,7 @@ static int request(struct gh_bvm *vm, enum gh_request what, unsigned long number
 {
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, number, (uintptr_t)arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, what, ret, NULL, 0) : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, what, ret, NULL) : 0;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -138,7 +136,7 @@ static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_SET_USER_MEM, (uintptr_t)&arg);
 	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
 	vm->spoilt = ret < 0;
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP, ret, region, 0) : 0;
+	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP, ret, region) : 0;
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
@@ -230,7 +228,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GZVM_CREATE_VCPU, vcpu->id);
 	if (ret < 0) {
 		free(run);
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL, 0);
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
 	}
 	vcpu->fd = ret;
 	vcpu->run = run;
@@ -241,7 +239,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
 		close_vcpu(vcpu);
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL, 0);
+		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL);
 	}
 	return 0;
 }
@@ -261,7 +259,7 @@ static int geniezone_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);
-	return ret < 0 ? gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL, 0) : 0;
+	return ret < 0 ? gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
 }
 
 /* What the kernel leaves in the buffer with EINTR can be an exit that it has handled itself. */
@@ -340,6 +338,8 @@ const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
 	.whys = &gh_geniezone_whys,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 	.probe = geniezone_probe,
 	.vm_create = geniezone_vm_create,
 	.vm_destroy = geniezone_vm_destroy,

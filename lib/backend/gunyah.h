@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the Gunyah backend's files share. */
+/*
+ * What the Gunyah backend's files share.
+ *
+ *   gunyah.c          the VM: creation, checks, start; the table
+ *   gunyah_probe.c    which of the interface's dialects the device speaks, as features and quirks
+ *   gunyah_memory.c   shared, lent, the kernel's own files, contiguous; taking it back
+ *   gunyah_fn.c       functions by descriptor or by name: lines, doorbells, vCPUs
+ *   gunyah_vcpu.c     a vCPU's page and its runs
+ *   gunyah_exit.c     the page to an exit
+ *   gunyah_tree.c     the devicetree as the resource manager reads it
+ *   gunyah_fdt.c      what the library writes there
+ */
 #ifndef GH_BACKEND_GUNYAH_H
 #define GH_BACKEND_GUNYAH_H
 
 #include "../backend.h"
 #include "../exit.h"
 #include "../uapi/gunyah.h"
+
+#define GH_GUNYAH_REQUEST(name, number) name " (" number ")"
 
 /* What the run page says, checked. The page is shared with the kernel: each field is read once. */
 int gh_gunyah_decode(const struct uapi_gunyah_run *page, struct gh_exit *exit);
@@ -39,7 +52,37 @@ bool gh_gunyah_tree_has_bell(const struct gh_gunyah_tree *tree, uint32_t label);
 bool gh_gunyah_label(const void *tree, int node, uint32_t *ret_label);
 bool gh_gunyah_is_shm(const void *tree, int node);
 
-/* gunyah_fdt.c: gh_backend::fdt */
+/* The rest are the table's slots (backend.h), and what one file has for another. */
+
+/* gunyah.c */
+/* START of a VM that runs does nothing; of one that has ended it fails. */
+bool gh_gunyah_vm_is_over(struct gh_bvm *vm);
+
+/* gunyah_probe.c */
+int gh_gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure);
+
+/* gunyah_memory.c */
+int gh_gunyah_vm_file(struct gh_bvm *vm, int source, uint64_t length, uint32_t flags);
+int gh_gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region);
+int gh_gunyah_vm_unmap(struct gh_bvm *vm, const struct gh_region *region);
+int gh_gunyah_vm_reclaim(struct gh_bvm *vm, uint64_t gpa, uint64_t length);
+
+/* gunyah_fn.c */
+/* A descriptor for a vCPU, 0 for the others, or -errno. `type` is UAPI_GUNYAH_FN_*. */
+int gh_gunyah_add_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
+/* -EOPNOTSUPP where the kernel has no such request. */
+int gh_gunyah_remove_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
+int gh_gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
+int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
+int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
+
+/* gunyah_vcpu.c */
+int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu);
+void gh_gunyah_vcpu_destroy(struct gh_bvcpu *vcpu);
+int gh_gunyah_vcpu_run(struct gh_bvcpu *vcpu);
+int gh_gunyah_vcpu_abort(struct gh_bvcpu *vcpu);
+
+/* gunyah_fdt.c */
 int gh_gunyah_fdt(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);
 
 #endif

@@ -112,7 +112,8 @@ static void write_vdevices(struct gh_fdt_writer *writer, int config, const struc
 	look(writer, vdevices, &present);
 	if (!gh_fdt_has(writer, vdevices, "generate"))
 		gh_fdt_put_string(writer, vdevices, "generate", "/hypervisor");
-	for (uint32_t i = vm->n_regions; i-- > 0;)
+	/* Kernels that hand memory over page by page have no parcel for such a node, and fail the start. */
+	for (uint32_t i = gh_is_quirky(vm, GH_QUIRK_NEEDS_SHM_NODES) ? vm->n_regions : 0; i-- > 0;)
 		if (vm->regions[i] != main_memory && i < REGIONS && !is_set(present.shms, i))
 			write_shm(writer, vdevices, vm->regions[i]);
 	for (size_t i = plan->n_lines; i-- > 0;)
@@ -130,9 +131,13 @@ static void write_vcpus(struct gh_fdt_writer *writer, int config)
 	gh_fdt_put_string(writer, node, "affinity", "proxy");
 }
 
-static void write_memory(struct gh_fdt_writer *writer, int config, const struct gh_region *main_memory)
+static void write_memory(struct gh_fdt_writer *writer, int config, const struct gh_bvm *vm,
+			 const struct gh_region *main_memory)
 {
 	int node = gh_fdt_child(writer, config, "memory");
+
+	if (vm->firmware_size != 0)
+		gh_fdt_put_u64(writer, node, "firmware-address", vm->firmware_gpa);
 
 	if (!gh_fdt_has(writer, node, "size-max"))
 		gh_fdt_put_u64(writer, node, "size-max", SIZE_MAX_OF_VM);
@@ -165,6 +170,6 @@ int gh_gunyah_fdt(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree)
 	/* The path: a phandle is not understood everywhere. */
 	interrupts = gh_fdt_child(&writer, config, "interrupts");
 	gh_fdt_put_string(&writer, interrupts, "config", plan->gic);
-	write_memory(&writer, config, gh_region_find(vm, plan->gpa, 1));
+	write_memory(&writer, config, vm, gh_region_find(vm, plan->gpa, 1));
 	return writer.error;
 }

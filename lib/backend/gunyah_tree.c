@@ -229,11 +229,30 @@ static bool has_shm(const struct reader *reader, const struct gh_region *region)
 	return false;
 }
 
+/* Where no region is a parcel of its own, none has the label of such a node. */
+static int check_optional(const struct reader *reader)
+{
+	for (int node = first_vdevice(reader); node >= 0; node = fdt_next_subnode(reader->tree, node)) {
+		int memory = fdt_subnode_offset(reader->tree, node, "memory");
+
+		if (gh_gunyah_is_shm(reader->tree, node) &&
+		    (memory < 0 || fdt_getprop(reader->tree, memory, "optional", NULL) == NULL))
+			return REFUSE(reader, "Leave the node out, or add the property \"optional\" to its memory node.",
+				      "The devicetree has the shm vdevice \"%s\", for which this kernel gives no memory.",
+				      fdt_get_name(reader->tree, node, NULL));
+	}
+	return 0;
+}
+
 static int check_regions(const struct reader *reader)
 {
 	const struct gh_bvm *vm = reader->vm;
 	const struct gh_region *main_memory = gh_region_find(vm, vm->dtb_gpa, vm->dtb_size);
 
+	if (gh_is_quirky(vm, GH_QUIRK_OPTIONAL_SHM_NODES))
+		return check_optional(reader);
+	if (!gh_is_quirky(vm, GH_QUIRK_NEEDS_SHM_NODES))
+		return 0;
 	for (uint32_t i = 0; i < vm->n_regions; i++) {
 		const struct gh_region *region = vm->regions[i];
 

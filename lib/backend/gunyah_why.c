@@ -23,6 +23,14 @@ static const char *const names[GH_REQUESTS] = {
 	[R(FAULT)] = "GH_VCPU_RUN (0x4705)",
 	[R(IRQFD)] = "GH_VM_ADD_FUNCTION irqfd (0x40104704)",
 	[R(IOEVENTFD)] = "GH_VM_ADD_FUNCTION ioeventfd (0x40104704)",
+	[R(SET_REGISTER)] = "GH_VM_SET_BOOT_CONTEXT (0x4010470a)",
+	[R(CREATE_FILE)] = "GUNYAH_CREATE_GUEST_MEM (0x40404708)",
+	[R(MAP_FILE)] = "GUNYAH_VM_MAP_MEM (0x40204709)",
+	[R(MAP_CONTIGUOUS)] = "GH_VM_ANDROID_MAP_CMA_MEM (0x40284115)",
+	[R(UNMAP)] = "GUNYAH_VM_MAP_MEM (0x40204709)",
+	[R(RECLAIM)] = "GH_VM_RECLAIM_REGION (0x40104113)",
+	[R(SET_FIRMWARE)] = "GH_VM_ANDROID_SET_FW_CONFIG (0x40104112)",
+	[R(SET_AUTHENTICATION)] = "GH_VM_ANDROID_SET_AUTH_TYPE (0x40104116)",
 };
 
 static const struct gh_why rows[] = {
@@ -48,6 +56,16 @@ static const struct gh_why rows[] = {
 	{ R(LEND), 0, -EFAULT, C(UNPINNABLE), C(FRAGMENTED) },
 	{ R(LEND), 0, -EAGAIN, C(FRAGMENTED), C(NONE) },
 	{ R(LEND), 0, -EBUSY, C(FRAGMENTED), C(NONE) },
+
+	/* Lending, which is what the kernel does by default, unmaps single pages of its own. */
+	{ R(MAP_FILE), W(LEND), -EINVAL, C(RODATA), C(ARGUMENT) },
+	{ R(MAP_FILE), 0, -EPERM, C(HOST_MAPPING), C(NONE) },
+	{ R(MAP_CONTIGUOUS), 0, -ENOMEM, C(FRAGMENTED), C(MEMORY) },
+	{ R(MAP_CONTIGUOUS), 0, -EBUSY, C(TAKEN), C(NONE) },
+	{ R(RECLAIM), 0, -EBUSY, C(HYPERVISOR_BUSY), C(HYPERVISOR_MEMORY) },
+	{ R(RECLAIM), 0, -EAGAIN, C(HYPERVISOR_BUSY), C(HYPERVISOR_MEMORY) },
+	{ R(SET_AUTHENTICATION), 0, -ENOENT, C(UNSUPPORTED), C(NONE) },
+	{ R(SET_REGISTER), 0, -EINVAL, C(REGISTER), C(STATE) },
 
 	/* No resource: a shared image on a product, cpus, what VM_INIT does not like in the tree, VM ids. */
 	{ R(START), W(MANY_CPUS) | W(SHARED_MAIN), -ENODEV, C(TOO_MANY_CPUS), C(UNPROTECTED) },

@@ -55,8 +55,8 @@ static void read_caps(struct gh_sys *sys, int fd, struct gh_caps *caps)
 		.max_lines = GH_KVM_LINES,
 		.gpa_bits = bits > 0 ? (uint32_t)bits : DEFAULT_GPA_BITS,
 		.gpa_align = 4096,
-		.read_only_memory = capability(sys, fd, UAPI_KVM_CAP_READONLY_MEM) > 0,
 	};
+	caps->features |= feature(sys, fd, UAPI_KVM_CAP_READONLY_MEM, GH_FEATURE_READ_ONLY_MEMORY);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD, GH_FEATURE_IRQFD);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IRQFD_RESAMPLE, GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE);
 	caps->features |= feature(sys, fd, UAPI_KVM_CAP_IOEVENTFD, GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH);
@@ -150,7 +150,7 @@ static int kvm_vm_create(struct gh_bvm *vm)
 
 static int kvm_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 {
-	bool read_only = (region->prot & GH_MEMORY_WRITE) == 0 && vm->caps.read_only_memory;
+	bool read_only = (region->prot & GH_MEMORY_WRITE) == 0 && gh_can(vm, GH_FEATURE_READ_ONLY_MEMORY);
 	struct uapi_kvm_region request = {
 		.slot = region->id,
 		.flags = read_only ? UAPI_KVM_MEM_READONLY : 0,
@@ -378,6 +378,9 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 const struct gh_backend gh_backend_kvm = {
 	.name = "kvm",
 	.device = UAPI_KVM_DEVICE,
+	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQ_LINE | GH_FEATURE_READ_ONLY_MEMORY |
+		    GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE | GH_FEATURE_IOEVENTFD |
+		    GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT,
 	.probe = kvm_probe,
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Gunyah's kernel interface under own names: the android14-6.1 dialect.
+ * Gunyah's kernel interface under own names: every dialect of the 'G' family, from v8 to the latest Android kernel.
  *
  * Numbers and layouts are facts of the interface, checked below; sections 1.3 and 1.4 of the Gunyah UAPI document name them.
+ * No kernel has all of it, and none tells its version: each request says who has it. Qualcomm's older family on a device of
+ * the same name is in gunyah_vendor.h.
  */
 #ifndef GH_UAPI_GUNYAH_H
 #define GH_UAPI_GUNYAH_H
@@ -19,6 +21,7 @@
 #define UAPI_GUNYAH_MEM_READ 1u
 #define UAPI_GUNYAH_MEM_WRITE 2u
 #define UAPI_GUNYAH_MEM_EXEC 4u
+#define UAPI_GUNYAH_MEM_LENT 8u /* up to v10: lend instead of share; size 0 deletes by label there */
 
 struct uapi_gunyah_region {
 	uint32_t label;
@@ -50,6 +53,19 @@ struct uapi_gunyah_fn_vcpu {
 	uint32_t id;
 };
 
+/* Before v9: a function has a name, "vcpu", "irqfd" or "ioeventfd", and its argument is part of the structure. */
+#define UAPI_GUNYAH_NAMED_FN_NAME 32u
+#define UAPI_GUNYAH_NAMED_FN_DATA 1024u
+
+struct uapi_gunyah_named_fn {
+	char name[UAPI_GUNYAH_NAMED_FN_NAME];
+	union {
+		uint64_t align;
+		uint8_t data[UAPI_GUNYAH_NAMED_FN_DATA];
+		struct uapi_gunyah_fn_vcpu vcpu;
+	} u;
+};
+
 #define UAPI_GUNYAH_IRQFD_LEVEL 1u
 
 struct uapi_gunyah_fn_irqfd {
@@ -70,10 +86,94 @@ struct uapi_gunyah_fn_ioeventfd {
 	uint32_t padding;
 };
 
+/* v15 to v17: memory is a file of the driver's, and parts of it are bound to guest addresses. */
+#define UAPI_GUNYAH_GUEST_MEM_CLOEXEC 1u
+#define UAPI_GUNYAH_GUEST_MEM_HUGEPAGE 2u
+
+struct uapi_gunyah_create_mem {
+	uint64_t flags;
+	uint64_t size;
+	uint64_t reserved[6]; /* no kernel looks */
+};
+
+struct uapi_gunyah_map_mem {
+	uint64_t gpa;
+	uint32_t flags;
+	uint32_t fd;
+	uint64_t offset;
+	uint64_t size;
+};
+
+/* Flags of MAP_MEM in v15 to v17. */
+#define UAPI_GUNYAH_MAP_DEFAULT_ACCESS 0u
+#define UAPI_GUNYAH_MAP_FORCE_LEND 1u
+#define UAPI_GUNYAH_MAP_FORCE_SHARE 2u
+#define UAPI_GUNYAH_MAP_ACCESS_MASK 7u
+#define UAPI_GUNYAH_MAP_READ 0x10u
+#define UAPI_GUNYAH_MAP_WRITE 0x20u
+#define UAPI_GUNYAH_MAP_EXEC 0x40u
+#define UAPI_GUNYAH_MAP_UNMAP 0x100u
+
+/* The same names have other numbers in Android's headers, and are the flags of MAP_CMA there. */
+#define UAPI_GUNYAH_CMA_READ 1u
+#define UAPI_GUNYAH_CMA_WRITE 2u
+#define UAPI_GUNYAH_CMA_EXEC 4u
+#define UAPI_GUNYAH_CMA_FORCE_LEND 0x10u
+#define UAPI_GUNYAH_CMA_FORCE_SHARE 0x20u
+#define UAPI_GUNYAH_CMA_ACCESS_MASK 0x70u
+#define UAPI_GUNYAH_CMA_UNMAP 0x100u
+
+struct uapi_gunyah_map_cma {
+	uint32_t label;
+	uint32_t hole;
+	uint64_t gpa;
+	uint32_t flags;
+	uint32_t fd;
+	uint64_t offset;
+	uint64_t size;
+};
+
+/* Registers of the boot context: the set in bits 15:8, the index in bits 7:0. */
+#define UAPI_GUNYAH_BOOT_X 0u  /* index 0 to 31 */
+#define UAPI_GUNYAH_BOOT_PC 1u /* index 0 */
+#define UAPI_GUNYAH_BOOT_SP 2u /* index 0 to 2: the exception level */
+#define UAPI_GUNYAH_BOOT_REG(set, index) (((set)&0xffu) << 8 | ((index)&0xffu))
+
+struct uapi_gunyah_boot_context {
+	uint32_t reg;
+	uint32_t reserved;
+	uint64_t value;
+};
+
+#define UAPI_GUNYAH_AUTH_TRUSTED_VM 1u
+
+struct uapi_gunyah_auth {
+	uint32_t type;
+	uint32_t arg_size;
+	uint64_t arg;
+};
+
+/* The argument of UAPI_GUNYAH_AUTH_TRUSTED_VM. */
+struct uapi_gunyah_auth_trusted_vm {
+	uint16_t vm_id;
+	uint16_t hole;
+	uint32_t peripheral_id;
+	uint64_t gpa;
+	uint64_t size;
+};
+
+/* CHECK_EXTENSION answers 0 for what it does not know. */
+#define UAPI_GUNYAH_CAP_TIMER_WAKEUP 0u
+
 #define UAPI_GUNYAH_EXIT_UNKNOWN 0u
 #define UAPI_GUNYAH_EXIT_MMIO 1u
-#define UAPI_GUNYAH_EXIT_STATUS 2u
-#define UAPI_GUNYAH_EXIT_PAGE_FAULT 3u
+#define UAPI_GUNYAH_EXIT_STATUS 2u     /* since v11 */
+#define UAPI_GUNYAH_EXIT_PAGE_FAULT 3u /* since v15 and android15-6.6 */
+
+/* What becomes of an access; read where the boot context exists. Android's kernels know the first two. */
+#define UAPI_GUNYAH_RESUME_HANDLED 0u
+#define UAPI_GUNYAH_RESUME_FAULT 1u
+#define UAPI_GUNYAH_RESUME_RETRY 2u
 
 #define UAPI_GUNYAH_STATUS_LOAD_FAILED 1u
 #define UAPI_GUNYAH_STATUS_EXITED 2u
@@ -127,20 +227,31 @@ struct uapi_gunyah_run {
 
 /* Device. */
 #define UAPI_GUNYAH_CREATE_VM UAPI_IO('G', 0x0)
+#define UAPI_GUNYAH_CREATE_GUEST_MEM UAPI_IOW('G', 0x8, struct uapi_gunyah_create_mem) /* v15 to v17 */
+#define UAPI_GUNYAH_OLD_CHECK_EXTENSION UAPI_IO('A', 0x10) /* in some headers; no kernel handles it */
+/* A contiguous-memory device, /dev/NAME_cma: android16-6.12 and later. */
+#define UAPI_GUNYAH_CREATE_CMA_MEM UAPI_IO('A', 0x14)
 /* VM. */
-#define UAPI_GUNYAH_SET_USER_MEM UAPI_IOW('G', 0x1, struct uapi_gunyah_region)
+#define UAPI_GUNYAH_SET_USER_MEM UAPI_IOW('G', 0x1, struct uapi_gunyah_region) /* all but v15 to v17 */
 #define UAPI_GUNYAH_SET_DTB UAPI_IOW('G', 0x2, struct uapi_gunyah_range)
 #define UAPI_GUNYAH_START UAPI_IO('G', 0x3)
-#define UAPI_GUNYAH_ADD_FUNCTION UAPI_IOW('G', 0x4, struct uapi_gunyah_fn)
-#define UAPI_GUNYAH_REMOVE_FUNCTION UAPI_IOW('G', 0x7, struct uapi_gunyah_fn)
+#define UAPI_GUNYAH_ADD_NAMED_FUNCTION UAPI_IOW('G', 0x4, struct uapi_gunyah_named_fn) /* before v9 */
+#define UAPI_GUNYAH_ADD_FUNCTION UAPI_IOW('G', 0x4, struct uapi_gunyah_fn)             /* since v9 */
+#define UAPI_GUNYAH_REMOVE_FUNCTION UAPI_IOW('G', 0x7, struct uapi_gunyah_fn)          /* since v9 */
+#define UAPI_GUNYAH_MAP_MEM UAPI_IOW('G', 0x9, struct uapi_gunyah_map_mem)             /* v15 to v17 */
+/* v15 to v17, android15-6.6 but not its first snapshots, and later: also the mark of page-fault exits and resume actions. */
+#define UAPI_GUNYAH_SET_BOOT_CONTEXT UAPI_IOW('G', 0xa, struct uapi_gunyah_boot_context)
+/* Android only. */
 #define UAPI_GUNYAH_LEND_USER_MEM UAPI_IOW('A', 0x11, struct uapi_gunyah_region)
 #define UAPI_GUNYAH_SET_FW UAPI_IOW('A', 0x12, struct uapi_gunyah_range)
-/* Newer kernels have this one, with demand paging and page-fault exits: the mark of android15-6.6 and later. */
-#define UAPI_GUNYAH_SET_BOOT_CONTEXT UAPI_IOW('G', 0xa, struct uapi_gunyah_range) /* 16 bytes, of another layout */
+#define UAPI_GUNYAH_RECLAIM UAPI_IOW('A', 0x13, struct uapi_gunyah_range)   /* late android15-6.6 */
+#define UAPI_GUNYAH_MAP_CMA UAPI_IOW('A', 0x15, struct uapi_gunyah_map_cma) /* late android16-6.12 */
+#define UAPI_GUNYAH_SET_AUTH UAPI_IOW('A', 0x16, struct uapi_gunyah_auth)   /* late android16-6.12 */
+#define UAPI_GUNYAH_CHECK_EXTENSION UAPI_IO('A', 0x17) /* the latest; the argument is the number of a capability */
 /* vCPU. */
 #define UAPI_GUNYAH_RUN UAPI_IO('G', 0x5)
 #define UAPI_GUNYAH_MMAP_SIZE UAPI_IO('G', 0x6)
-/* Qualcomm's older interface on a device of the same name: recognised, then refused. */
+/* Qualcomm's older interface on a device of the same name: recognised, then refused (gunyah_vendor.h). */
 #define UAPI_GUNYAH_VENDOR_CREATE_VM UAPI_IO(0xb2, 0x1)
 
 static_assert(sizeof(struct uapi_gunyah_region) == 32, "region");
@@ -170,6 +281,43 @@ static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, width) == 16, "fn_ioeven
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, fd) == 20, "fn_ioeventfd.fd");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, flags) == 24, "fn_ioeventfd.flags");
 static_assert(offsetof(struct uapi_gunyah_fn_ioeventfd, padding) == 28, "fn_ioeventfd.padding");
+static_assert(sizeof(struct uapi_gunyah_named_fn) == 1056, "named_fn");
+static_assert(offsetof(struct uapi_gunyah_named_fn, name) == 0, "named_fn.name");
+static_assert(offsetof(struct uapi_gunyah_named_fn, u) == 32, "named_fn.u");
+static_assert(offsetof(struct uapi_gunyah_named_fn, u.data) == 32, "named_fn.u.data");
+static_assert(offsetof(struct uapi_gunyah_named_fn, u.vcpu) == 32, "named_fn.u.vcpu");
+static_assert(sizeof(struct uapi_gunyah_create_mem) == 64, "create_mem");
+static_assert(offsetof(struct uapi_gunyah_create_mem, flags) == 0, "create_mem.flags");
+static_assert(offsetof(struct uapi_gunyah_create_mem, size) == 8, "create_mem.size");
+static_assert(offsetof(struct uapi_gunyah_create_mem, reserved) == 16, "create_mem.reserved");
+static_assert(sizeof(struct uapi_gunyah_map_mem) == 32, "map_mem");
+static_assert(offsetof(struct uapi_gunyah_map_mem, gpa) == 0, "map_mem.gpa");
+static_assert(offsetof(struct uapi_gunyah_map_mem, flags) == 8, "map_mem.flags");
+static_assert(offsetof(struct uapi_gunyah_map_mem, fd) == 12, "map_mem.fd");
+static_assert(offsetof(struct uapi_gunyah_map_mem, offset) == 16, "map_mem.offset");
+static_assert(offsetof(struct uapi_gunyah_map_mem, size) == 24, "map_mem.size");
+static_assert(sizeof(struct uapi_gunyah_map_cma) == 40, "map_cma");
+static_assert(offsetof(struct uapi_gunyah_map_cma, label) == 0, "map_cma.label");
+static_assert(offsetof(struct uapi_gunyah_map_cma, hole) == 4, "map_cma.hole");
+static_assert(offsetof(struct uapi_gunyah_map_cma, gpa) == 8, "map_cma.gpa");
+static_assert(offsetof(struct uapi_gunyah_map_cma, flags) == 16, "map_cma.flags");
+static_assert(offsetof(struct uapi_gunyah_map_cma, fd) == 20, "map_cma.fd");
+static_assert(offsetof(struct uapi_gunyah_map_cma, offset) == 24, "map_cma.offset");
+static_assert(offsetof(struct uapi_gunyah_map_cma, size) == 32, "map_cma.size");
+static_assert(sizeof(struct uapi_gunyah_boot_context) == 16, "boot_context");
+static_assert(offsetof(struct uapi_gunyah_boot_context, reg) == 0, "boot_context.reg");
+static_assert(offsetof(struct uapi_gunyah_boot_context, reserved) == 4, "boot_context.reserved");
+static_assert(offsetof(struct uapi_gunyah_boot_context, value) == 8, "boot_context.value");
+static_assert(sizeof(struct uapi_gunyah_auth) == 16, "auth");
+static_assert(offsetof(struct uapi_gunyah_auth, type) == 0, "auth.type");
+static_assert(offsetof(struct uapi_gunyah_auth, arg_size) == 4, "auth.arg_size");
+static_assert(offsetof(struct uapi_gunyah_auth, arg) == 8, "auth.arg");
+static_assert(sizeof(struct uapi_gunyah_auth_trusted_vm) == 24, "auth_trusted_vm");
+static_assert(offsetof(struct uapi_gunyah_auth_trusted_vm, vm_id) == 0, "auth_trusted_vm.vm_id");
+static_assert(offsetof(struct uapi_gunyah_auth_trusted_vm, hole) == 2, "auth_trusted_vm.hole");
+static_assert(offsetof(struct uapi_gunyah_auth_trusted_vm, peripheral_id) == 4, "auth_trusted_vm.peripheral_id");
+static_assert(offsetof(struct uapi_gunyah_auth_trusted_vm, gpa) == 8, "auth_trusted_vm.gpa");
+static_assert(offsetof(struct uapi_gunyah_auth_trusted_vm, size) == 16, "auth_trusted_vm.size");
 static_assert(sizeof(struct uapi_gunyah_run) == 40, "run");
 static_assert(offsetof(struct uapi_gunyah_run, immediate_exit) == 0, "run.immediate_exit");
 static_assert(offsetof(struct uapi_gunyah_run, padding) == 1, "run.padding");
@@ -198,6 +346,24 @@ static_assert(UAPI_GUNYAH_REMOVE_FUNCTION == 0x40104707u, "REMOVE_FUNCTION");
 static_assert(UAPI_GUNYAH_LEND_USER_MEM == 0x40204111u, "LEND_USER_MEM");
 static_assert(UAPI_GUNYAH_SET_BOOT_CONTEXT == 0x4010470au, "SET_BOOT_CONTEXT");
 static_assert(UAPI_GUNYAH_SET_FW == 0x40104112u, "SET_FW");
+static_assert(UAPI_GUNYAH_CREATE_GUEST_MEM == 0x40404708u, "CREATE_GUEST_MEM");
+static_assert(UAPI_GUNYAH_OLD_CHECK_EXTENSION == 0x00004110u, "OLD_CHECK_EXTENSION");
+static_assert(UAPI_GUNYAH_CREATE_CMA_MEM == 0x00004114u, "CREATE_CMA_MEM");
+static_assert(UAPI_GUNYAH_ADD_NAMED_FUNCTION == 0x44204704u, "ADD_NAMED_FUNCTION");
+static_assert(UAPI_GUNYAH_MAP_MEM == 0x40204709u, "MAP_MEM");
+static_assert(UAPI_GUNYAH_RECLAIM == 0x40104113u, "RECLAIM");
+static_assert(UAPI_GUNYAH_MAP_CMA == 0x40284115u, "MAP_CMA");
+static_assert(UAPI_GUNYAH_SET_AUTH == 0x40104116u, "SET_AUTH");
+static_assert(UAPI_GUNYAH_CHECK_EXTENSION == 0x00004117u, "CHECK_EXTENSION");
+static_assert((UAPI_GUNYAH_MAP_ACCESS_MASK | UAPI_GUNYAH_MAP_READ | UAPI_GUNYAH_MAP_WRITE | UAPI_GUNYAH_MAP_EXEC |
+	       UAPI_GUNYAH_MAP_UNMAP) == 0x177u,
+	      "flags of MAP_MEM");
+static_assert((UAPI_GUNYAH_CMA_ACCESS_MASK | UAPI_GUNYAH_CMA_READ | UAPI_GUNYAH_CMA_WRITE | UAPI_GUNYAH_CMA_EXEC |
+	       UAPI_GUNYAH_CMA_UNMAP) == 0x177u,
+	      "flags of MAP_CMA");
+static_assert((UAPI_GUNYAH_MAP_FORCE_LEND | UAPI_GUNYAH_MAP_FORCE_SHARE) == 3u, "access of MAP_MEM");
+static_assert((UAPI_GUNYAH_CMA_FORCE_LEND | UAPI_GUNYAH_CMA_FORCE_SHARE) == 0x30u, "access of MAP_CMA");
+static_assert(UAPI_GUNYAH_BOOT_REG(UAPI_GUNYAH_BOOT_SP, 1u) == 0x201u, "register of the boot context");
 static_assert(UAPI_GUNYAH_VENDOR_CREATE_VM == 0x0000b201u, "vendor CREATE_VM");
 
 #endif

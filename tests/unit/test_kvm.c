@@ -80,10 +80,10 @@ START_TEST(caps_are_read)
 	ck_assert_uint_eq(caps.max_vcpus, 512);
 	ck_assert_uint_eq(caps.max_regions, 32767);
 	ck_assert_uint_eq(caps.max_lines, GH_KVM_LINES);
-	ck_assert(caps.read_only_memory);
-	ck_assert(!caps.answer_is_fragile && !caps.needs_dtb && !caps.eager_vcpus);
+	ck_assert_uint_eq(caps.quirks, 0);
 	ck_assert_uint_eq(caps.features, GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
-						 GH_FEATURE_IRQ_LINE | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT);
+						 GH_FEATURE_IRQ_LINE | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT |
+						 GH_FEATURE_READ_ONLY_MEMORY);
 	kernel.ipa_bits = 0;
 	ck_assert_int_eq(gh_backend_kvm.probe(&kernel.sys, 99, &caps, &failure), 0);
 	ck_assert_uint_eq(caps.gpa_bits, 40);

@@ -354,6 +354,7 @@ START_TEST(test_gunyah_dialects)
 		{ UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
 		{ UAPI_GUNYAH_SET_USER_MEM, -EFAULT, 0 },
 		{ UAPI_GUNYAH_LEND_USER_MEM, -EFAULT, 0 },
+		{ UAPI_GUNYAH_SET_FW, -EFAULT, 0 },
 	};
 	static const struct answer no_user_memory[] = {
 		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },
@@ -361,7 +362,7 @@ START_TEST(test_gunyah_dialects)
 	};
 	struct gh_probe_entry entry;
 
-	play(all, 4);
+	play(all, 5);
 	check_usable("gunyah", &entry);
 	ck_assert_str_eq(entry.dialect, "android14-6.1");
 	ck_assert_uint_ne(entry.features & GH_FEATURE_LEND, 0);

@@ -33,20 +33,28 @@ struct gh_caps {
 	uint64_t gpa_align; /* of a region, in bytes; at least the page size */
 	uint64_t mmio_end;  /* accesses from here on are not reported to user space; 0: all are */
 	uint64_t quirks;    /* GH_QUIRK_*, public */
+	/* The longest region that the kernel takes, and the pieces that the core makes of a longer one; 0: any length goes. */
+	uint64_t region_limit;
+	uint64_t region_piece;
 };
 
 #define GH_REGISTERS 33 /* enum gh_register: x0 to x30, SP, PC */
 
 enum gh_region_state { GH_REGION_SHARED, GH_REGION_TO_LEND, GH_REGION_LENT };
 
-/* One piece of guest memory. The core owns it; entries never move while the VM lives. */
+/*
+ * One piece of guest memory: what one gh_vm_map() has mapped, or a part of it that the kernel can take. The core owns it;
+ * entries never move while the VM lives.
+ */
 struct gh_region {
-	uint32_t id;   /* 0, 1, 2, ... without gaps, in the order of mapping: Gunyah's label, the others' slot */
+	uint32_t id;   /* Gunyah's label, KVM's slot: the lowest free one, or for further parts the highest free one */
 	uint32_t prot; /* GH_MEMORY_READ | GH_MEMORY_WRITE | GH_MEMORY_EXEC */
 	enum gh_region_state state;
 	uint64_t gpa;
 	uint64_t length;
 	uint8_t *host;
+	uint32_t map;  /* the id of the first part, which is what the caller knows */
+	uint32_t slot; /* its place in the table when it was handed over: without gaps where the kernel removes nothing */
 	/* The kernel's own file that the memory is of (vm_file), and where in it; -1: none. The mapping owns it. */
 	int fd;
 	bool contiguous; /* of GH_MEMORY_CONTIGUOUS */

@@ -221,7 +221,8 @@ int gh_courier_start(struct gh_vm *vm)
 	struct gh_courier *courier;
 	int ret;
 
-	if (!gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER))
+	/* After a reset the one from before is still there. */
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER) || vm->courier != NULL)
 		return 0;
 	courier = calloc(1, sizeof(*courier));
 	if (courier == NULL)

@@ -18,7 +18,9 @@ struct gh_ending {
 
 static void wake_all(struct gh_vm *vm)
 {
-	(void)pthread_mutex_lock(&vm->lock);
+	/* Whoever has the lock may wait for this thread: the next time will do. */
+	if (pthread_mutex_trylock(&vm->lock) != 0)
+		return;
 	for (struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
 		gh_kick(vcpu, GH_NUDGE);
 	(void)pthread_mutex_unlock(&vm->lock);

@@ -37,7 +37,7 @@ static int check_place(const struct gh_fdt *fdt, uint64_t gpa, uint64_t room)
 			       (unsigned long long)gpa);
 	if (fdt->initrd_length == 0)
 		return 0;
-	if (gh_region_find(&vm->b, fdt->initrd_gpa, fdt->initrd_length) == NULL)
+	if (!gh_vm_maps(vm, fdt->initrd_gpa, fdt->initrd_length))
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
 					"The initial RAM disk is not inside one region of memory.");
 	if (overlap(gpa, room, fdt->initrd_gpa, fdt->initrd_length))
@@ -169,7 +169,7 @@ static int check_device(const struct gh_fdt_build *build, const struct gh_fdt_no
 	for (uint32_t i = 0; i < vm->n_regions; i++)
 		if (overlap(node->gpa, node->length, vm->regions[i]->gpa, vm->regions[i]->length))
 			return gh_fail(vm->failure, -EEXIST, STEP, NULL, "Move it: accesses to memory are no exits.",
-				       "%s overlaps region %u.", node->name, i);
+				       "%s overlaps region %u.", node->name, vm->regions[i]->map);
 	return 0;
 }
 

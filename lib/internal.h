@@ -24,7 +24,7 @@
 enum gh_vm_state {
 	GH_VM_OPEN,    /* being configured */
 	GH_VM_STARTED, /* vCPUs may run */
-	GH_VM_BROKEN,  /* a start failed half-way: good for nothing but closing */
+	GH_VM_BROKEN,  /* a start failed half-way, or a reset: good for nothing but a reset and closing */
 };
 
 enum gh_end {
@@ -55,7 +55,7 @@ struct gh_mapping {
 	size_t length;
 	void *locked; /* NULL: nothing is */
 	size_t locked_length;
-	int fd; /* the kernel's own file that it is of (gh_backend::vm_file); -1: none */
+	int fd; /* of a mapping: the kernel's own file that it is of (gh_backend::vm_file); -1: none */
 };
 
 struct gh_courier;
@@ -101,8 +101,10 @@ struct gh_vm {
 	struct gh_irq *irqs;
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
-	uint32_t tree_cpus;       /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
-	struct gh_ending *ending; /* NULL: the kernel tells of the end */
+	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	uint64_t wanted_redistributors; /* as the options said; the start may choose another place */
+	bool gone;                      /* BROKEN, and the kernel's VM is closed already */
+	struct gh_ending *ending;       /* NULL: the kernel tells of the end */
 };
 
 /*
@@ -240,7 +242,15 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
 /* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
 int gh_regions_give_up(struct gh_vm *vm);
+/* Is all of it what one gh_vm_map() has mapped? */
+bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length);
+/* One part to the kernel. Failures are explained. */
+int gh_region_hand_over(struct gh_vm *vm, struct gh_region *region);
 void gh_regions_lent(struct gh_vm *vm);
+/* Where in the table what gh_vm_map() called `id` is, and its parts, which follow each other; 0: there is no such thing. */
+uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_parts);
+/* Takes `count` regions out of the table, and frees them; what is mapped in the host stays. */
+void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count);
 void gh_regions_free(struct gh_vm *vm);
 
 /* why.c: `error` because the guest did not get a page. */
@@ -307,6 +317,10 @@ void gh_ending_stop(struct gh_vm *vm);
 /* Of a start, before the first kernel request. */
 int gh_irqfds_check(struct gh_vm *vm);
 int gh_irqfds_activate(struct gh_vm *vm);
+/* Before the kernel's VM goes and another one comes, to which all of them will be given again. */
+void gh_irqfds_deactivate(struct gh_vm *vm);
+void gh_irqs_deactivate(struct gh_vm *vm);
+void gh_ioevents_deactivate(struct gh_vm *vm);
 void gh_irqfds_free(struct gh_vm *vm);
 int gh_irqs_check(struct gh_vm *vm);
 int gh_irqs_activate(struct gh_vm *vm);
@@ -322,9 +336,17 @@ void gh_ioevents_free(struct gh_vm *vm);
 int gh_eventfd_take(struct gh_sys *sys, int fd, int64_t *ret_id);
 /* Adds 1, unless somebody has filled the counter: nobody waits for a reader here. */
 int gh_eventfd_signal(struct gh_sys *sys, int fd);
+/* Takes what it holds, if there is anything. */
+void gh_eventfd_drain(struct gh_sys *sys, int fd);
 
 /* vm.c; serial: gh_vm_set_dtb() without the lock */
 int gh_dtb_set(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/*
+ * reset.c; serial. The kernel's VM anew, with the memory that is recorded: the VM is OPEN afterwards, or BROKEN, with a
+ * failure. Nothing else may be in the kernel.
+ */
+int gh_vm_renew(struct gh_vm *vm, const char *step);
 
 /* gic.c; serial */
 #define GH_GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)

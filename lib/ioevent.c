@@ -251,6 +251,16 @@ int gh_ioevents_activate(struct gh_vm *vm)
 	return ret;
 }
 
+void gh_ioevents_deactivate(struct gh_vm *vm)
+{
+	for (struct gh_ioevent *ioevent = vm->ioevents; ioevent != NULL; ioevent = ioevent->next) {
+		if (!ioevent->active)
+			continue;
+		count(ioevent, false);
+		(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+	}
+}
+
 static void ioevent_free(struct gh_ioevent *ioevent)
 {
 	struct gh_sys *sys = ioevent->vm->b.sys;

@@ -87,6 +87,16 @@ int gh_eventfd_signal(struct gh_sys *sys, int fd)
 	return ret < 0 ? (int)ret : 0;
 }
 
+void gh_eventfd_drain(struct gh_sys *sys, int fd)
+{
+	const struct timespec now = { 0, 0 };
+	struct pollfd poll = { .fd = fd, .events = POLLIN };
+	uint64_t count;
+
+	if (sys->ppoll(sys, &poll, 1, &now) == 1)
+		(void)sys->read(sys, fd, &count, sizeof(count));
+}
+
 /* --- emulation; in the resampler's thread, or when that is gone ------------------------------------------------------ */
 
 static struct gh_irqfd *of_resample(struct gh_resample *line)
@@ -189,25 +199,46 @@ static int activate(struct gh_irqfd *irqfd)
 	return 0;
 }
 
-/* The eventfd goes before its irqfd where a kernel could break otherwise (section 10.2 of the Gunyah document). */
+/* False: nothing is left to ask of the kernel. */
+static bool disconnect(struct gh_irqfd *irqfd)
+{
+	if (!irqfd->active || irqfd->vm->b.in_child)
+		return false;
+	irqfd->active = false;
+	if (irqfd->way != BY_KERNEL)
+		gh_resample_remove(irqfd->vm, &irqfd->resample);
+	if (irqfd->way == PROXIED)
+		set_high(irqfd, false);
+	return irqfd->way != PROXIED;
+}
+
+/* For good. The eventfd goes before its irqfd where a kernel could break otherwise (section 10.2 of the Gunyah document). */
 static void deactivate(struct gh_irqfd *irqfd)
 {
 	struct gh_bvm *b = &irqfd->vm->b;
 
-	if (!irqfd->active || b->in_child)
+	if (!disconnect(irqfd))
 		return;
-	irqfd->active = false;
-	if (irqfd->way != BY_KERNEL)
-		gh_resample_remove(irqfd->vm, &irqfd->resample);
-	if (irqfd->way == PROXIED) {
-		set_high(irqfd, false);
-		return;
-	}
 	if (gh_is_quirky(b, GH_QUIRK_EVENTFD_GOES_FIRST)) {
 		(void)b->sys->close(b->sys, irqfd->spec.fd);
 		irqfd->spec.fd = -1;
 	}
 	(void)b->ops->irqfd(b, &irqfd->spec, false);
+}
+
+/*
+ * The eventfd stays, because the caller knows its number. No kernel breaks: only an irqfd that has never got its doorbell is
+ * dangerous, and gh_irqfds_check() lets none of these through.
+ */
+void gh_irqfds_deactivate(struct gh_vm *vm)
+{
+	for (struct gh_irqfd *irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next) {
+		if (disconnect(irqfd))
+			(void)vm->b.ops->irqfd(&vm->b, &irqfd->spec, false);
+		irqfd->high = false;
+		/* What was raised for the guest that is gone. */
+		gh_eventfd_drain(vm->b.sys, irqfd->spec.fd);
+	}
 }
 
 int gh_irqfds_activate(struct gh_vm *vm)

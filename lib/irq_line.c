@@ -90,6 +90,17 @@ static int set(struct gh_irq *irq, bool high)
 
 /* --- the kernel's side; under the VM's lock -------------------------------------------------------------------------- */
 
+static int make_eventfd(struct gh_irq *irq)
+{
+	struct gh_sys *sys = irq->vm->b.sys;
+	int fd = irq->spec.fd >= 0 ? irq->spec.fd : sys->eventfd(sys, 0, 0);
+
+	if (fd < 0)
+		return gh_fail_request(&irq->vm->failure, fd, STEP, "eventfd");
+	irq->spec.fd = fd;
+	return 0;
+}
+
 static int connect(struct gh_irq *irq)
 {
 	struct gh_bvm *b = &irq->vm->b;
@@ -98,6 +109,8 @@ static int connect(struct gh_irq *irq)
 	if (is_direct(irq->vm))
 		return 0;
 	ret = gh_line_check_spec(irq->vm, &irq->spec);
+	if (ret == 0)
+		ret = make_eventfd(irq);
 	if (ret == 0 && is_emulated(irq))
 		ret = gh_resample_add(irq->vm, &irq->resample);
 	if (ret < 0)
@@ -170,7 +183,7 @@ static void disconnect(struct gh_irq *irq)
 	irq->spec.fd = -1;
 }
 
-static void irq_free(struct gh_irq *irq)
+static void take_from_kernel(struct gh_irq *irq)
 {
 	struct gh_bvm *b = &irq->vm->b;
 
@@ -179,10 +192,28 @@ static void irq_free(struct gh_irq *irq)
 		if (!is_direct(irq->vm))
 			(void)b->ops->irqfd(b, &irq->spec, false);
 	}
+	irq->active = false;
 	if (irq->spec.fd >= 0)
 		(void)b->sys->close(b->sys, irq->spec.fd);
+	irq->spec.fd = -1;
+}
+
+static void irq_free(struct gh_irq *irq)
+{
+	take_from_kernel(irq);
 	(void)pthread_mutex_destroy(&irq->lock);
 	free(irq);
+}
+
+/* The level stays, which is the device's: the next guest sees it. A pulse was for the guest that is gone. */
+void gh_irqs_deactivate(struct gh_vm *vm)
+{
+	for (struct gh_irq *irq = vm->irqs; irq != NULL; irq = irq->next) {
+		(void)pthread_mutex_lock(&irq->lock);
+		take_from_kernel(irq);
+		irq->pulsed = false;
+		(void)pthread_mutex_unlock(&irq->lock);
+	}
 }
 
 void gh_irqs_free(struct gh_vm *vm)

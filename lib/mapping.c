@@ -124,8 +124,9 @@ void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
 
 	if (mapping->locked != NULL)
 		(void)sys->munlock(sys, mapping->locked, mapping->locked_length);
-	if (mapping->address != NULL)
-		(void)sys->munmap(sys, mapping->address, mapping->length);
+	if (mapping->address == NULL)
+		return;
+	(void)sys->munmap(sys, mapping->address, mapping->length);
 	if (mapping->fd >= 0)
 		(void)sys->close(sys, mapping->fd);
 }

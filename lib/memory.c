@@ -99,13 +99,33 @@ static int check_place(struct gh_vm *vm, const struct gh_memory *memory)
 
 		if (memory->gpa < other->gpa + other->length && other->gpa < memory->gpa + memory->length)
 			return gh_fail(&vm->failure, -EEXIST, STEP, NULL, "Choose an address that is free.",
-				       "The region overlaps region %u at 0x%llx, 0x%llx bytes.", other->id,
+				       "The region overlaps region %u at 0x%llx, 0x%llx bytes.", other->map,
 				       (unsigned long long)other->gpa, (unsigned long long)other->length);
 	}
-	if (vm->b.n_regions >= vm->b.caps.max_regions)
-		return gh_fail(&vm->failure, -ENOSPC, STEP, NULL, "Use fewer and larger regions.",
-			       "The kernel has room for %u regions.", vm->b.caps.max_regions);
 	return 0;
+}
+
+/* How many regions the kernel gets for it. */
+static uint64_t count_parts(const struct gh_caps *caps, uint64_t length)
+{
+	if (caps->region_limit == 0 || length <= caps->region_limit)
+		return 1;
+	return (length - 1) / caps->region_piece + 1;
+}
+
+static int check_room(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	const struct gh_caps *caps = &vm->b.caps;
+	uint64_t parts = count_parts(caps, memory->length);
+
+	if (vm->b.n_regions < caps->max_regions && parts <= caps->max_regions - vm->b.n_regions)
+		return 0;
+	if (parts == 1)
+		return gh_fail(&vm->failure, -ENOSPC, STEP, NULL, "Use fewer and larger regions.",
+			       "The kernel has room for %u regions.", caps->max_regions);
+	return gh_fail(&vm->failure, -ENOSPC, STEP, NULL, "Use less memory.",
+		       "The region is %llu regions of %llu MiB to the kernel, which has room for %u regions.",
+		       (unsigned long long)parts, (unsigned long long)(caps->region_piece >> 20), caps->max_regions);
 }
 
 static int check(struct gh_vm *vm, const struct gh_memory *memory)
@@ -119,14 +139,16 @@ static int check(struct gh_vm *vm, const struct gh_memory *memory)
 		ret = check_range(vm, memory);
 	if (ret == 0)
 		ret = check_source(vm, memory);
-	return ret < 0 ? ret : check_place(vm, memory);
+	if (ret == 0)
+		ret = check_place(vm, memory);
+	return ret < 0 ? ret : check_room(vm, memory);
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
-static int grow(struct gh_vm *vm)
+static int grow(struct gh_vm *vm, uint32_t parts)
 {
-	size_t count = (size_t)vm->b.n_regions + 1;
+	size_t count = (size_t)vm->b.n_regions + parts;
 	struct gh_region **regions = realloc(vm->regions, count * sizeof(struct gh_region *));
 	struct gh_mapping *mappings;
 
@@ -141,25 +163,61 @@ static int grow(struct gh_vm *vm)
 	return 0;
 }
 
-static struct gh_region *region_new(const struct gh_vm *vm, const struct gh_memory *memory)
+static bool is_id_free(const struct gh_vm *vm, uint32_t count, uint32_t id)
 {
-	struct gh_region *region = calloc(1, sizeof(*region));
-
-	if (region == NULL)
-		return NULL;
-	region->id = vm->b.n_regions;
-	region->prot = memory->flags & GH_MEMORY_RWX;
-	region->state = (memory->flags & GH_MEMORY_LEND) != 0 ? GH_REGION_TO_LEND : GH_REGION_SHARED;
-	region->gpa = memory->gpa;
-	region->length = memory->length;
-	region->host = memory->host;
-	region->fd = -1;
-	region->contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0;
-	region->anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY);
-	return region;
+	for (uint32_t i = 0; i < count; i++)
+		if (vm->regions[i]->id == id)
+			return false;
+	return true;
 }
 
-static int hand_over(struct gh_vm *vm, const struct gh_region *region)
+/*
+ * What the caller knows counts from below, as if there were no parts: a devicetree names regions of Gunyah by their ids.
+ * Further parts count from above; check_room() has seen that the two do not meet.
+ */
+static uint32_t choose_id(const struct gh_vm *vm, uint32_t count, bool is_first)
+{
+	uint32_t id = is_first ? 0 : vm->b.caps.max_regions - 1;
+
+	while (!is_id_free(vm, count, id))
+		id = is_first ? id + 1 : id - 1;
+	return id;
+}
+
+static void free_parts(struct gh_vm *vm, uint32_t parts)
+{
+	for (uint32_t i = 0; i < parts; i++)
+		free(vm->regions[vm->b.n_regions + i]);
+}
+
+/* In the table behind what is there, where nobody sees them yet. */
+static int make_parts(struct gh_vm *vm, const struct gh_region *whole, uint32_t parts)
+{
+	uint64_t piece = parts == 1 ? whole->length : vm->b.caps.region_piece;
+	uint32_t first = vm->b.n_regions;
+
+	if (grow(vm, parts) < 0)
+		return gh_fail_memory(&vm->failure, STEP);
+	for (uint32_t i = 0; i < parts; i++) {
+		struct gh_region *part = calloc(1, sizeof(*part));
+		uint64_t offset = i * piece;
+
+		if (part == NULL) {
+			free_parts(vm, i);
+			return gh_fail_memory(&vm->failure, STEP);
+		}
+		*part = *whole;
+		part->id = choose_id(vm, first + i, i == 0);
+		part->map = i == 0 ? part->id : vm->regions[first]->id;
+		part->gpa += offset;
+		part->length = whole->length - offset < piece ? whole->length - offset : piece;
+		vm->regions[first + i] = part;
+		vm->mappings[first + i] = (struct gh_mapping){ 0 };
+	}
+	return 0;
+}
+
+int gh_region_hand_over(struct gh_vm *vm, struct gh_region *region)
 {
 	int ret;
 
@@ -170,48 +228,97 @@ static int hand_over(struct gh_vm *vm, const struct gh_region *region)
 	return ret;
 }
 
+/* Until the kernel refuses one: the table ends with the last that it has. */
+static int hand_over_parts(struct gh_vm *vm, const struct gh_region *whole, uint32_t parts)
+{
+	uint32_t first = vm->b.n_regions;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < parts; i++) {
+		struct gh_region *part = vm->regions[first + i];
+
+		part->fd = whole->fd;
+		part->fd_offset = part->gpa - whole->gpa;
+		part->host = whole->host + (part->gpa - whole->gpa);
+	}
+	for (uint32_t i = 0; i < parts && ret == 0; i++) {
+		vm->regions[first + i]->slot = first + i;
+		ret = gh_region_hand_over(vm, vm->regions[first + i]);
+		if (ret == 0)
+			vm->b.n_regions++;
+	}
+	return ret;
+}
+
+/*
+ * A part was refused: the kernel may have others, or even this one in its table. Where it gives nothing back, only a new VM
+ * has none of them.
+ */
+static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
+{
+	struct gh_failure failure = vm->failure;
+	uint32_t handed = vm->b.n_regions - first;
+	bool clean = !vm->b.spoilt && (handed == 0 || vm->b.ops->vm_unmap != NULL);
+
+	for (uint32_t i = first; i < first + handed && clean; i++)
+		clean = vm->b.ops->vm_unmap(&vm->b, vm->regions[i]) == 0;
+	vm->b.n_regions = first;
+	free_parts(vm, parts);
+	if (!clean)
+		(void)gh_vm_renew(vm, STEP);
+	vm->failure = failure;
+}
+
+/* The host's side of it, and then the kernel's. */
+static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh_region *whole, uint32_t parts)
+{
+	struct gh_mapping mapping = { 0 };
+	uint32_t first = vm->b.n_regions;
+	int ret = 0;
+
+	if (memory->host == NULL)
+		ret = gh_mapping_make(vm, memory, &mapping, &whole->host);
+	if (ret == 0 && memory->host == NULL)
+		whole->fd = mapping.fd;
+	if (ret == 0)
+		ret = gh_mapping_prepare(vm, memory->flags, whole, &mapping);
+	if (ret == 0)
+		ret = hand_over_parts(vm, whole, parts);
+	if (ret < 0) {
+		take_back(vm, first, parts);
+		gh_mapping_free(vm, &mapping);
+		return ret;
+	}
+	gh_mapping_keep(vm, whole, &mapping);
+	vm->mappings[first] = mapping;
+	return 0;
+}
+
 /* Under the lock. */
 static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id)
 {
-	struct gh_mapping mapping = { .fd = -1 };
-	struct gh_region *region;
+	struct gh_region whole = {
+		.prot = memory->flags & GH_MEMORY_RWX,
+		.state = (memory->flags & GH_MEMORY_LEND) != 0 ? GH_REGION_TO_LEND : GH_REGION_SHARED,
+		.gpa = memory->gpa,
+		.length = memory->length,
+		.host = memory->host,
+		.fd = -1,
+		.contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0,
+		.anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY),
+	};
+	uint32_t first = vm->b.n_regions;
+	uint32_t parts;
 	int ret = check(vm, memory);
 
 	if (ret < 0)
 		return ret;
-	region = region_new(vm, memory);
-	if (region == NULL || grow(vm) < 0) {
-		free(region);
-		return gh_fail_memory(&vm->failure, STEP);
-	}
-	if (memory->host == NULL) {
-		ret = gh_mapping_make(vm, memory, &mapping, &region->host);
-		if (ret < 0)
-			goto err_region;
-		region->fd = mapping.fd;
-	}
-	ret = gh_mapping_prepare(vm, memory->flags, region, &mapping);
-	if (ret < 0)
-		goto err_mapping;
-	ret = hand_over(vm, region);
-	if (ret < 0 && !vm->b.spoilt)
-		goto err_mapping;
+	parts = (uint32_t)count_parts(&vm->b.caps, memory->length);
+	ret = make_parts(vm, &whole, parts);
 	if (ret == 0)
-		gh_mapping_keep(vm, region, &mapping);
-	vm->regions[vm->b.n_regions] = region;
-	vm->mappings[vm->b.n_regions] = mapping;
-	vm->b.n_regions++;
-	if (ret < 0) {
-		atomic_store(&vm->state, GH_VM_BROKEN);
-		return ret;
-	}
-	if (ret_id != NULL)
-		*ret_id = region->id;
-	return 0;
-err_mapping:
-	gh_mapping_free(vm, &mapping);
-err_region:
-	free(region);
+		ret = map_parts(vm, memory, &whole, parts);
+	if (ret == 0 && ret_id != NULL)
+		*ret_id = vm->regions[first]->id;
 	return ret;
 }
 
@@ -237,19 +344,45 @@ static uint32_t public_state(struct gh_vm *vm, const struct gh_region *region)
 	return atomic_load(&vm->state) == GH_VM_OPEN ? GH_MEMORY_OWNED : GH_MEMORY_SHARED;
 }
 
+uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_parts)
+{
+	uint32_t index = 0;
+	uint32_t end;
+
+	while (index < vm->b.n_regions && vm->regions[index]->map != id)
+		index++;
+	for (end = index; end < vm->b.n_regions && vm->regions[end]->map == id; end++)
+		;
+	*ret_parts = end - index;
+	return index;
+}
+
+/* With its parts. */
+static uint64_t length_from(const struct gh_bvm *vm, uint32_t index)
+{
+	uint64_t length = 0;
+
+	for (uint32_t i = index; i < vm->n_regions && vm->regions[i]->map == vm->regions[index]->map; i++)
+		length += vm->regions[i]->length;
+	return length;
+}
+
 int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 {
 	struct gh_region_info info = GH_REGION_INFO_INIT;
+	uint32_t parts = 0;
+	uint32_t index;
 	int ret = -ENOENT;
 
 	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
 		return -EINVAL;
 	(void)pthread_mutex_lock(&vm->lock);
-	if (id < vm->b.n_regions) {
-		const struct gh_region *region = vm->regions[id];
+	index = gh_region_index(vm, id, &parts);
+	if (parts != 0) {
+		const struct gh_region *region = vm->regions[index];
 
 		info.gpa = region->gpa;
-		info.length = region->length;
+		info.length = length_from(&vm->b, index);
 		info.access = region->prot;
 		info.state = public_state(vm, region);
 		info.size = ret_info->size;
@@ -262,27 +395,49 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 
 int gh_regions_give_up(struct gh_vm *vm)
 {
+	const struct gh_mapping *mapping = NULL;
 	int ret = 0;
 
 	if (!gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY))
 		return 0;
 	for (uint32_t i = 0; i < vm->b.n_regions && ret == 0; i++) {
-		if (vm->regions[i]->state != GH_REGION_TO_LEND)
+		struct gh_region *region = vm->regions[i];
+
+		if (region->id == region->map)
+			mapping = &vm->mappings[i];
+		if (region->state != GH_REGION_TO_LEND)
 			continue;
-		vm->regions[i]->state = GH_REGION_LENT;
-		ret = gh_mapping_give_up(vm, &vm->mappings[i], vm->regions[i]);
+		region->state = GH_REGION_LENT;
+		ret = gh_mapping_give_up(vm, mapping, region);
 	}
 	return ret;
 }
 
 void gh_regions_lent(struct gh_vm *vm)
 {
+	const struct gh_mapping *mapping = NULL;
+
 	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
-		if (vm->regions[i]->state != GH_REGION_TO_LEND)
+		struct gh_region *region = vm->regions[i];
+
+		if (region->id == region->map)
+			mapping = &vm->mappings[i];
+		if (region->state != GH_REGION_TO_LEND)
 			continue;
-		vm->regions[i]->state = GH_REGION_LENT;
-		gh_mapping_lend(vm, &vm->mappings[i], vm->regions[i]);
+		region->state = GH_REGION_LENT;
+		gh_mapping_lend(vm, mapping, region);
 	}
+}
+
+void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count)
+{
+	uint32_t rest = vm->b.n_regions - first - count;
+
+	for (uint32_t i = first; i < first + count; i++)
+		free(vm->regions[i]);
+	memmove(&vm->regions[first], &vm->regions[first + count], rest * sizeof(vm->regions[0]));
+	memmove(&vm->mappings[first], &vm->mappings[first + count], rest * sizeof(vm->mappings[0]));
+	vm->b.n_regions -= count;
 }
 
 void gh_regions_free(struct gh_vm *vm)
@@ -309,15 +464,31 @@ const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, ui
 	return NULL;
 }
 
-/* The region that `gpa` is in, if the host may touch it, and how much of it follows. */
+/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
 static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
 {
-	const struct gh_region *region = gh_region_find(vm, gpa, 1);
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
 
-	if (region == NULL || region->state == GH_REGION_LENT)
-		return NULL;
-	*ret_left = region->length - (gpa - region->gpa);
-	return region->host + (gpa - region->gpa);
+		if (gpa < region->gpa || gpa - region->gpa >= region->length)
+			continue;
+		if (region->state == GH_REGION_LENT)
+			return NULL;
+		*ret_left = length_from(vm, i) - (gpa - region->gpa);
+		return region->host + (gpa - region->gpa);
+	}
+	return NULL;
+}
+
+bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length)
+			return length <= length_from(&vm->b, i) - (gpa - region->gpa);
+	}
+	return false;
 }
 
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)

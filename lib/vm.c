@@ -7,6 +7,7 @@
  *                                                                          after its first kernel request
  *     STARTED   gh_vcpu_run(), lines, doorbells; late vCPUs if possible    ends once (end_state), and stays STARTED
  *     BROKEN    gh_vm_close()
+ *     any       gh_vm_reset() (reset.c)                                    OPEN; BROKEN if that fails half-way
  */
 #include "internal.h"
 #include "resample.h"
@@ -93,6 +94,7 @@ static void take_options(struct gh_vm *vm, const struct gh_vm_options *options)
 	vm->b.fake = options->fake;
 	vm->b.gic_distributor = options->gic_distributor != 0 ? options->gic_distributor : GIC_DISTRIBUTOR;
 	vm->b.gic_redistributors = options->gic_redistributors;
+	vm->wanted_redistributors = options->gic_redistributors;
 }
 
 static void take_target(struct gh_vm *vm, const struct gh_target *target)
@@ -222,7 +224,8 @@ void gh_vm_close(struct gh_vm *vm)
 		gh_vcpu_unmake(vcpu);
 	}
 	gh_bus_free(vm);
-	vm->b.ops->vm_destroy(&vm->b);
+	if (!vm->gone)
+		vm->b.ops->vm_destroy(&vm->b);
 	gh_regions_free(vm);
 	(void)vm->b.sys->close(vm->b.sys, vm->end_fd);
 	(void)vm->b.sys->munmap(vm->b.sys, vm->wiped, vm->wiped_size);

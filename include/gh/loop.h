@@ -104,7 +104,7 @@ GH_API int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *options);
 /**
  * @brief Make every gh_vcpu_loop() of a VM return, and gh_vm_run() with them.
  *
- * For good: loops that begin later return at once. The guest does not notice; close the VM then.
+ * For good: loops that begin later return at once, until gh_vm_reset(). The guest does not notice; close or reset the VM then.
  *
  * @param[in] vm VM.
  * @retval 0       Done; the loops return as soon as their vCPUs come out of the guest.

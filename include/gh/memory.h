@@ -100,11 +100,15 @@ GH_BEGIN_DECLS
 /**
  * @brief Give memory to a guest.
  *
- * The n-th region of a VM has the id n - 1. Gunyah knows it by this number as its label. Only the region that holds the
- * devicetree lands where it was asked for by itself (at `memory/base-address` of the tree, which must be its address); on
- * kernels with #GH_QUIRK_NEEDS_SHM_NODES every further one needs an "shm" vdevice in the tree with its id as the label, or
- * gh_vm_start() refuses; on those with #GH_QUIRK_OPTIONAL_SHM_NODES it must have none, or one that says "optional".
+ * The region gets the lowest id that is free, from 0 on. Gunyah knows it by this number as its label. Only the region that
+ * holds the devicetree lands where it was asked for by itself (at `memory/base-address` of the tree, which must be its
+ * address); on kernels with #GH_QUIRK_NEEDS_SHM_NODES every further one needs an "shm" vdevice in the tree with its id as the
+ * label, or gh_vm_start() refuses; on those with #GH_QUIRK_OPTIONAL_SHM_NODES it must have none, or one that says "optional".
  * gh_fdt_finish() writes what is needed.
+ *
+ * Memory that is too much for one region of the kernel (Gunyah of android14-6.1: 2 GiB with pages of 4 KiB) becomes several of
+ * 256 MiB, which this library's functions show as one. To the resource manager they are many: the devicetree must be in the
+ * first, and the others have the labels 255, 254 and so on. gh_fdt_finish() writes their vdevices.
  *
  * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
  * a vCPU says #GH_EXIT_PAGE_FAULT.
@@ -113,8 +117,9 @@ GH_BEGIN_DECLS
  * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
  * get the kernel's own zero page (section 9 of the GenieZone UAPI document).
  *
- * A region that GenieZone's kernel itself refuses leaves the VM good for nothing but gh_vm_close(), because the kernel keeps
- * it in its table all the same; the library's own checks come first, and change nothing.
+ * Of a region that the kernel refuses nothing is left: where the kernel keeps it in its table all the same (GenieZone), or has
+ * some of its parts already, the library makes a new VM without it. Only if the kernel refuses that, too, the VM is good for
+ * nothing but gh_vm_reset(), which tries again, and gh_vm_close().
  *
  * @param[in] vm      VM that has not been started.
  * @param[in] memory  What to map where; not needed after the call, except the caller's mapping.
@@ -126,13 +131,12 @@ GH_BEGIN_DECLS
  *                 (GenieZone), host is set where the library would have to map, or the descriptor is no file.
  * @retval -ERANGE The region wraps around, or ends beyond the guest's address space, or beyond the file's end.
  * @retval -EEXIST It overlaps another region.
- * @retval -ENOSPC The kernel has no slot left.
+ * @retval -ENOSPC The kernel has no slot left, or not enough for all parts of the region.
  * @retval -EFAULT The caller's mapping is not there, or cannot be used like that.
  * @retval -EBADF  The descriptor is not open.
  * @retval -EOPNOTSUPP Lending, or contiguous memory, where there is none; a caller's mapping or file, where the kernel takes
  *                 only its own (#GH_QUIRK_OWN_FILES_ONLY); filling a caller's mapping in advance, where the kernel cannot.
- * @retval -ENOMEM Out of memory, more locked memory than the process may have, or a region that is too large for one (Gunyah
- *                 of android14-6.1: 2 GiB with pages of 4 KiB). gh_vm_failure() says which.
+ * @retval -ENOMEM Out of memory, or more locked memory than the process may have. gh_vm_failure() says which.
  * @retval -EBUSY  The VM has been started.
  * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of the kernel.
@@ -142,10 +146,43 @@ GH_BEGIN_DECLS
  * @par Kernel requests
  * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM, or
  * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM; GZVM_SET_USER_MEMORY_REGION;
- * KVM_SET_USER_MEMORY_REGION.
+ * KVM_SET_USER_MEMORY_REGION. After a refusal as for gh_vm_unmap().
  * @since 0.1
  */
 GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
+
+/**
+ * @brief Take memory away from a VM.
+ *
+ * Before gh_vm_start() always possible: where the kernel cannot give a region back, the library closes the kernel's VM, which
+ * has nothing but memory then, opens another one and gives it the other regions. After the start only where the kernel can
+ * (KVM; some revisions of Gunyah). The library's mapping is gone afterwards, with every pointer into it; a caller's mapping is
+ * the caller's again. The id is free for the next gh_vm_map().
+ *
+ * If the kernel refuses the new VM or one of the other regions, the VM is good for nothing but gh_vm_reset(), which tries that
+ * again, and gh_vm_close(); the region is gone. If the kernel gives only some parts of a large region back, the rest keeps the
+ * id, and is shorter.
+ *
+ * @param[in] vm VM. No other thread may use the region.
+ * @param[in] id Region, as gh_vm_map() said.
+ *
+ * @retval 0       Done.
+ * @retval -EINVAL @p vm is NULL.
+ * @retval -ENOENT There is no such region.
+ * @retval -EOPNOTSUPP The VM has been started, and its kernel never takes memory back.
+ * @retval -EBUSY  The VM's start or reset has failed.
+ * @retval -ENOMEM More locked memory than the process may have, because the limit was lowered. gh_vm_failure() says.
+ * @retval -EPERM  This is a forked child.
+ * @return Otherwise the errno of the kernel.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * KVM_SET_USER_MEMORY_REGION, GUNYAH_VM_MAP_MEM, GH_VM_SET_USER_MEM_REGION; otherwise close(), and the requests of gh_vm_open() and gh_vm_map() that make a VM and give it
+ * memory; munmap().
+ * @since 0.1
+ */
+GH_API int gh_vm_unmap(struct gh_vm *vm, uint32_t id);
 
 /**
  * @brief Take pages back from the guest, for the host to use otherwise.
@@ -200,7 +237,7 @@ GH_API int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *re
  * @param[in] gpa      Guest physical address.
  * @param[in] length   Bytes from there that must be in one region.
  * @param[out] ret_host Receives the host address; left untouched on failure. Valid until the VM is closed, or until
- *                     gh_vm_start() if the region is lent.
+ *                     gh_vm_start() if the region is lent, or until gh_vm_unmap().
  *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL.

@@ -8,10 +8,12 @@
  *     gh_vm_open()  ->  open      gh_vm_map, gh_vm_set_dtb, gh_vm_set_entry, gh_vcpu_create, gh_irqfd_add, ...
  *     gh_vm_start() ->  started   gh_vcpu_run, gh_irqfd_add, gh_ioevent_add and their removals
  *                   ->  stopped   every vCPU says #GH_EXIT_STOPPED
+ *     gh_vm_reset() ->  open      from any state, with everything that was configured
  *     gh_vm_close()     from any state
  *
  * The order of the calls between open and start does not matter: the library hands things to the kernel in the order that
- * the kernel needs. A start that fails after its first kernel request leaves the VM good for nothing but gh_vm_close().
+ * the kernel needs. A start that fails after its first kernel request leaves the VM good for nothing but gh_vm_reset() and
+ * gh_vm_close().
  * @defgroup vm Virtual machines
  * @{
  */
@@ -338,7 +340,7 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * @retval 0       The VM is started: its vCPUs can run.
  * @retval -EINVAL @p vm is NULL; or there is no memory, no vCPU, no vCPU with id 0; or the devicetree is missing, is
  *                 garbage or does not fit what was configured; or the kernel says so.
- * @retval -EBUSY  The VM has been started, or an earlier start failed half-way.
+ * @retval -EBUSY  The VM has been started, or an earlier start or reset failed half-way.
  * @retval -EPERM  This is a forked child.
  * @retval -EOPNOTSUPP Registers that the hypervisor does not let anyone set.
  * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
@@ -354,6 +356,53 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * @since 0.1
  */
 GH_API int gh_vm_start(struct gh_vm *vm);
+
+/**
+ * @brief Bring a VM back to where it can be loaded and started once more.
+ *
+ * No hypervisor resets a VM in place: the library closes the kernel's VM, opens another one on the same device, and records
+ * again what was configured; gh_vm_start() then applies it. What the caller has stays valid and means the same:
+ *
+ * - memory, with its ids, at the same host addresses, with what the guest left there. The guest, and on Gunyah the resource
+ *   manager, have written to it: load the kernel and the initrd again, and write the devicetree again (gh_vm_set_dtb() is
+ *   remembered, the tree's contents are not), because a tree that the resource manager has completed is refused by
+ *   gh_vm_start();
+ * - vCPUs, and registers as gh_vm_set_register() said. The exit that a vCPU returned last is gone, and with it a load that
+ *   waits for its answer;
+ * - the bus with its ranges, handlers and counters;
+ * - lines and doorbells with their descriptors. What an irqfd's eventfd still held is dropped; the level of a line that
+ *   gh_irq_set() raised stays, and a doorbell's eventfd keeps its count. A doorbell that was emulated stays so;
+ * - a kick that no run has delivered: the first run returns #GH_EXIT_INTERRUPTED for it. gh_vm_quit() kicks, so that comes
+ *   after it, too, but quitting itself is over: loops run again;
+ * - pauses: whoever paused the VM still has to resume it;
+ * - gh_vm_end_fd(), which is not readable any more.
+ *
+ * It cannot be done when memory was lent to the guest, because what is in it belongs to a guest that is gone, and the kernel may
+ * hold it for a while: close the VM, and open another one with other memory.
+ *
+ * If it fails with an error that is not listed here as changing nothing, the kernel's VM may be closed already. The VM is then
+ * good for nothing but another gh_vm_reset(), which goes on from there, and gh_vm_close().
+ *
+ * @param[in] vm VM in any state. No thread may be inside gh_vcpu_run(), gh_vcpu_loop() or gh_vm_run() of it: let them end
+ *               with gh_vm_quit() or gh_vcpu_kick() first. Other threads may go on with lines, doorbells and the bus.
+ *
+ * @retval 0       The VM is open, as if everything had just been configured.
+ * @retval -EINVAL @p vm is NULL.
+ * @retval -EBUSY  A thread is inside a run of the VM. Nothing has changed.
+ * @retval -EOPNOTSUPP Memory has been lent to the guest. Nothing has changed.
+ * @retval -EPERM  This is a forked child. Nothing has changed.
+ * @retval -ENOMEM Out of memory, or the memory of the VM before is still counted as locked after two seconds (Gunyah takes a
+ *                 VM down in the background), and RLIMIT_MEMLOCK is too low for both.
+ * @return Otherwise the errno of the kernel. gh_vm_failure() has the reason.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * Those of gh_vm_close() except for the device, the bus and the mappings; then GH_CREATE_VM, GZVM_CREATE_VM or KVM_CREATE_VM, and
+ * those that gh_vm_map() makes for each region.
+ * @since 0.1
+ */
+GH_API int gh_vm_reset(struct gh_vm *vm);
 
 GH_END_DECLS
 

@@ -248,6 +248,13 @@ static int fake_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 	return 0;
 }
 
+static int fake_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)
+{
+	(void)vm;
+	(void)region;
+	return 0;
+}
+
 static int fake_vcpu_create(struct gh_bvcpu *vcpu)
 {
 	struct fake_vcpu *own = calloc(1, sizeof(*own));
@@ -402,6 +409,7 @@ const struct gh_backend gh_backend_fake = {
 	.vm_create = fake_vm_create,
 	.vm_destroy = fake_vm_destroy,
 	.vm_map = fake_vm_map,
+	.vm_unmap = fake_vm_unmap,
 	.vcpu_create = fake_vcpu_create,
 	.vcpu_destroy = fake_vcpu_destroy,
 	.vcpu_set_register = fake_vcpu_set_register,

@@ -123,7 +123,7 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 {
 	const struct uapi_gzvm_region arg = {
-		.slot = region->id,
+		.slot = region->slot,
 		.flags = UAPI_GZVM_REGION_GUEST_MEM,
 		.gpa = region->gpa,
 		.size = region->length,

@@ -114,7 +114,8 @@ static void write_vdevices(struct gh_fdt_writer *writer, int config, const struc
 		gh_fdt_put_string(writer, vdevices, "generate", "/hypervisor");
 	/* Kernels that hand memory over page by page have no parcel for such a node, and fail the start. */
 	for (uint32_t i = gh_is_quirky(vm, GH_QUIRK_NEEDS_SHM_NODES) ? vm->n_regions : 0; i-- > 0;)
-		if (vm->regions[i] != main_memory && i < REGIONS && !is_set(present.shms, i))
+		if (vm->regions[i] != main_memory && vm->regions[i]->id < REGIONS &&
+		    !is_set(present.shms, vm->regions[i]->id))
 			write_shm(writer, vdevices, vm->regions[i]);
 	for (size_t i = plan->n_lines; i-- > 0;)
 		if (!is_set(present.bells, plan->lines[i].line))

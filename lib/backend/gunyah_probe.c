@@ -16,6 +16,9 @@
 #define STEP "look for Gunyah"
 #define REQUEST_CREATE_VM GH_GUNYAH_REQUEST("GH_CREATE_VM", "0x4700")
 
+/* Of SET_USER_MEM. */
+#define UNKNOWN_FLAG 0x40u
+
 /* Requests that a kernel may have or not. */
 enum {
 	HAS_DESCRIPTORS = 1 << 0, /* functions by type, not by name */
@@ -142,6 +145,14 @@ static int try_region(struct gh_sys *sys, int vm, uint32_t flags)
 	return ret;
 }
 
+/* A flag is looked at before the memory is, and no kernel knows the other one. */
+static bool knows_lent(struct gh_sys *sys, int vm)
+{
+	int ret = try_region(sys, vm, UAPI_GUNYAH_MEM_READ | UAPI_GUNYAH_MEM_LENT);
+
+	return (ret == -EFAULT || ret == -ENOMEM) && try_region(sys, vm, UAPI_GUNYAH_MEM_READ | UNKNOWN_FLAG) == -EINVAL;
+}
+
 /* Two data matches at one address are one to a kernel that keeps them as truth values (section 3.4). */
 static bool has_coarse_datamatch(struct gh_sys *sys, int vm)
 {
@@ -172,9 +183,7 @@ static void find_manners(struct gh_sys *sys, int vm, struct found *found)
 	if (!found->pins_at_once)
 		return;
 	if ((found->has & HAS_LEND) == 0) {
-		int ret = try_region(sys, vm, UAPI_GUNYAH_MEM_READ | UAPI_GUNYAH_MEM_LENT);
-
-		found->lends_by_flag = ret == -EFAULT || ret == -ENOMEM || ret == 0;
+		found->lends_by_flag = knows_lent(sys, vm);
 	} else {
 		/* Early kernels 6.6 lack the boot context and page in on demand all the same. */
 		found->pins_at_once = try_region(sys, vm, UAPI_GUNYAH_MEM_READ) != 0;
@@ -253,6 +262,18 @@ static const char *dialect_of(const struct found *found)
 	return found->lends_by_flag ? "as posted in v9 and v10" : "as posted in v11 to v14";
 }
 
+/*
+ * Kernels that pin memory at once keep a pointer for each page of a region in one piece of their memory, which can have 1024
+ * pages. More: ENOMEM, and a warning of the kernel (section 10.2). The memory of a kernel that has run for long has few
+ * pieces of that size, so what must be cut is cut smaller (section 4).
+ */
+static uint64_t region_limit(void)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return page * 1024 / sizeof(uint64_t) * page;
+}
+
 static int check_found(const struct found *found, struct gh_failure *failure)
 {
 	const uint32_t files = HAS_FILES | HAS_MAP_FILE;
@@ -298,6 +319,8 @@ int gh_gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struc
 		.gpa_bits = 40,
 		.gpa_align = 4096,
 		.mmio_end = UINT64_C(1) << 30,
+		.region_limit = found.pins_at_once ? region_limit() : 0,
+		.region_piece = UINT64_C(256) << 20,
 	};
 	return 0;
 }

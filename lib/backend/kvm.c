@@ -162,6 +162,15 @@ static int kvm_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 	return gh_sys_ioctl0(vm->sys, vm->fd, UAPI_KVM_SET_USER_MEMORY_REGION, (uintptr_t)&request);
 }
 
+/* A slot of no length is none. */
+static int kvm_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)
+{
+	struct uapi_kvm_region request = { .slot = region->id, .gpa = region->gpa };
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_KVM_SET_USER_MEMORY_REGION, (uintptr_t)&request);
+
+	return ret < 0 ? gh_fail_request(vm->failure, ret, "unmap memory", "KVM_SET_USER_MEMORY_REGION") : 0;
+}
+
 /* --- vCPUs ---------------------------------------------------------------------------------------------------------- */
 
 static void kvm_vcpu_destroy(struct gh_bvcpu *vcpu)
@@ -385,6 +394,7 @@ const struct gh_backend gh_backend_kvm = {
 	.vm_create = kvm_vm_create,
 	.vm_destroy = kvm_vm_destroy,
 	.vm_map = kvm_vm_map,
+	.vm_unmap = kvm_vm_unmap,
 	.vm_irqchip = gh_kvm_irqchip,
 	.vm_start = gh_kvm_irqchip_start,
 	.vcpu_create = kvm_vcpu_create,

@@ -46,12 +46,16 @@ struct sim_engine_options {
 
 struct sim_engine {
 	const char *name;
+	/* Every access to memory that is not mapped becomes an event; else instruction fetches and others fail in the guest. */
+	bool reports_all;
 
 	int (*vm_new)(const struct sim_engine_options *options, void **ret_vm);
 	/* No run() is inside any more; frees the vCPUs too. */
 	void (*vm_free)(void *vm);
 	/* Gives the guest `length` bytes at `host`; protection is an or of 1 read, 2 write, 4 execute. Any time. */
 	int (*map)(void *vm, uint64_t gpa, uint64_t length, void *host, uint32_t protection);
+	/* Takes back what one map() gave, at this address. No run() is inside. */
+	void (*unmap)(void *vm, uint64_t gpa);
 	/* A GICv3 with its distributor and redistributors (128 KiB a vCPU) there. Before start(). */
 	int (*gic)(void *vm, uint64_t distributor, uint64_t redistributors);
 	/* vCPU `index` (MPIDR affinity 0, 1, 2, ...). `on` is false for one that waits for PSCI CPU_ON. Before start(). */

@@ -18,8 +18,17 @@
 /* The engine's way of ending a run is its signal. */
 static const uint32_t never;
 
+/* One memory slot of KVM's. */
+struct kvm_slot {
+	struct kvm_slot *next;
+	uint32_t id;
+	uint64_t gpa;
+	bool used; /* or free, and its number with it */
+};
+
 struct kvm_vm {
 	struct gh_bvm b;
+	struct kvm_slot *slots;
 	struct gh_failure failure;
 	struct kvm_vcpu *vcpus;
 	bool has_gic;
@@ -70,6 +79,12 @@ static void kvm_vm_free(void *data)
 		vm->vcpus = vcpu->next;
 		vcpu_free(vcpu);
 	}
+	while (vm->slots != NULL) {
+		struct kvm_slot *slot = vm->slots;
+
+		vm->slots = slot->next;
+		free(slot);
+	}
 	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
 		if (vm->pulses[line] >= 0)
 			(void)vm->b.sys->close(vm->b.sys, vm->pulses[line]);
@@ -100,16 +115,53 @@ static int kvm_vm_new(const struct sim_engine_options *options, void **ret_vm)
 	return 0;
 }
 
+/* A slot that is free, or a new one. */
+static struct kvm_slot *find_slot(struct kvm_vm *vm)
+{
+	struct kvm_slot *slot;
+
+	for (slot = vm->slots; slot != NULL; slot = slot->next)
+		if (!slot->used)
+			return slot;
+	slot = calloc(1, sizeof(*slot));
+	if (slot == NULL)
+		return NULL;
+	slot->id = vm->b.n_regions++;
+	slot->next = vm->slots;
+	vm->slots = slot;
+	return slot;
+}
+
 static int kvm_map(void *data, uint64_t gpa, uint64_t length, void *host, uint32_t protection)
 {
 	struct kvm_vm *vm = data;
+	struct kvm_slot *slot = find_slot(vm);
 	/* The engine's protection bits are those of gh_memory. */
-	struct gh_region region = { .id = vm->b.n_regions, .prot = protection, .gpa = gpa, .length = length, .host = host };
-	int ret = gh_backend_kvm.vm_map(&vm->b, &region);
+	struct gh_region region = { .prot = protection, .gpa = gpa, .length = length, .host = host };
+	int ret;
 
-	if (ret == 0)
-		vm->b.n_regions++;
+	if (slot == NULL)
+		return -ENOMEM;
+	region.id = slot->id;
+	ret = gh_backend_kvm.vm_map(&vm->b, &region);
+	slot->used = ret == 0;
+	slot->gpa = gpa;
 	return ret;
+}
+
+static void kvm_unmap(void *data, uint64_t gpa)
+{
+	struct kvm_vm *vm = data;
+
+	for (struct kvm_slot *slot = vm->slots; slot != NULL; slot = slot->next) {
+		/* A slot of size 0 is none. */
+		struct gh_region region = { .id = slot->id, .gpa = gpa };
+
+		if (!slot->used || slot->gpa != gpa)
+			continue;
+		(void)gh_backend_kvm.vm_map(&vm->b, &region);
+		slot->used = false;
+	}
 }
 
 static int kvm_gic(void *data, uint64_t distributor, uint64_t redistributors)
@@ -277,6 +329,7 @@ const struct sim_engine sim_engine_kvm = {
 	.vm_new = kvm_vm_new,
 	.vm_free = kvm_vm_free,
 	.map = kvm_map,
+	.unmap = kvm_unmap,
 	.gic = kvm_gic,
 	.vcpu_new = kvm_vcpu_new,
 	.set_register = kvm_set_register,

@@ -96,6 +96,22 @@ static int script_map(void *data, uint64_t gpa, uint64_t length, void *host, uin
 	return 0;
 }
 
+static void script_unmap(void *data, uint64_t gpa)
+{
+	struct script_vm *vm = data;
+	struct script_mapping **link = &vm->mappings;
+	struct script_mapping *gone;
+
+	pthread_mutex_lock(&vm->lock);
+	while (*link != NULL && (*link)->gpa != gpa)
+		link = &(*link)->older;
+	gone = *link;
+	if (gone != NULL)
+		*link = gone->older;
+	pthread_mutex_unlock(&vm->lock);
+	free(gone);
+}
+
 static int script_gic(void *vm, uint64_t distributor, uint64_t redistributors)
 {
 	(void)vm;
@@ -289,9 +305,11 @@ static void script_wake(void *data)
 
 const struct sim_engine sim_engine_script = {
 	.name = "script",
+	.reports_all = true,
 	.vm_new = script_vm_new,
 	.vm_free = script_vm_free,
 	.map = script_map,
+	.unmap = script_unmap,
 	.gic = script_gic,
 	.vcpu_new = script_vcpu_new,
 	.set_register = script_set_register,

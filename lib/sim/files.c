@@ -19,12 +19,13 @@
 /* Descriptors that are found without the lock. */
 #define NUMBERS 4096u
 
-/* `fd` is of a descriptor, `start` and `end` of a mapping. */
+/* `fd` is of a descriptor, `start` and `end` of a mapping, whose beginning is at `offset` of the file. */
 struct entry {
 	struct sim_file *file;
 	int fd;
 	uintptr_t start;
 	uintptr_t end;
+	uint64_t offset;
 };
 
 struct table {
@@ -181,6 +182,32 @@ static struct sim_file *file_get(struct sim_files *files, int fd)
 	return file;
 }
 
+struct sim_file *sim_file_get(struct gh_sim *sim, int fd)
+{
+	return file_get(sim_machine_files(sim), fd);
+}
+
+void sim_file_put(struct sim_file *file)
+{
+	file_put(sim_machine_files(file->sim), file);
+}
+
+bool sim_file_is_mapped(struct sim_file *file, uint64_t offset, uint64_t length)
+{
+	struct sim_files *files = sim_machine_files(file->sim);
+	bool found = false;
+
+	pthread_mutex_lock(&files->lock);
+	for (size_t i = 0; i < files->mappings.count && !found; i++) {
+		const struct entry *entry = &files->mappings.entries[i];
+
+		found = entry->file == file && entry->offset < offset + length &&
+			offset < entry->offset + (entry->end - entry->start);
+	}
+	pthread_mutex_unlock(&files->lock);
+	return found;
+}
+
 static struct sim_files *files_of(struct gh_sys *sys)
 {
 	return sim_machine_files(sim_machine_of(sys));
@@ -263,9 +290,11 @@ static int files_open(struct gh_sys *sys, const char *path, int flags)
 	struct gh_sim *sim = sim_machine_of(sys);
 	const struct sim_driver *driver = sim_machine_driver(sim);
 
-	if (strcmp(path, driver->path) != 0)
-		return kernel->open(kernel, path, flags);
-	return driver->open(sim, flags);
+	if (strcmp(path, driver->path) == 0)
+		return driver->open(sim, flags);
+	if (sim_driver_has(driver, path))
+		return driver->open_other(sim, path);
+	return kernel->open(kernel, path, flags);
 }
 
 static int files_close(struct gh_sys *sys, int fd)
@@ -342,7 +371,7 @@ static int files_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 	return (int)ret;
 }
 
-/* None of the files has a read or a write operation. */
+/* None has a read or a write operation. */
 static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
 {
 	struct gh_sys *kernel = gh_sys_kernel();
@@ -389,12 +418,14 @@ static struct sim_file *forget_piece(struct table *table, size_t index, uintptr_
 		return NULL;
 	if (start > entry->start && end < entry->end) {
 		table->entries[table->count] = *entry;
+		table->entries[table->count].offset += end - entry->start;
 		table->entries[table->count++].start = end;
 		file->references++;
 		entry->end = start;
 	} else if (start > entry->start) {
 		entry->end = start;
 	} else if (end < entry->end) {
+		entry->offset += end - entry->start;
 		entry->start = end;
 	} else {
 		table_remove(table, index);
@@ -471,10 +502,11 @@ static int map_and_note(struct sim_files *files, struct sim_file *file, const st
 	pthread_mutex_lock(&files->lock);
 	ret = table_reserve(&files->mappings, 2);
 	if (ret == 0)
-		ret = kernel->mmap(kernel, (void *)wanted->start, length, prot, flags, wanted->fd, ret_address);
+		ret = kernel->map_file(kernel, (void *)wanted->start, length, prot, flags, wanted->fd, wanted->offset,
+				       ret_address);
 	if (ret == 0) {
 		uintptr_t start = (uintptr_t)*ret_address;
-		struct entry entry = { file, wanted->fd, start, page_end(files, start, length) };
+		struct entry entry = { file, wanted->fd, start, page_end(files, start, length), wanted->offset };
 
 		/* MAP_FIXED replaces what was there. */
 		ended = forget_range(files, entry.start, entry.end);
@@ -488,20 +520,28 @@ static int map_and_note(struct sim_files *files, struct sim_file *file, const st
 	return ret;
 }
 
-static int files_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+static int files_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
+			  void **ret_address)
 {
-	struct entry wanted = { NULL, fd, (uintptr_t)address, (uintptr_t)address + length };
+	struct entry wanted = { NULL, fd, (uintptr_t)address, (uintptr_t)address + length, offset };
 	struct sim_files *files = files_of(sys);
 	struct sim_file *file = (flags & MAP_ANONYMOUS) != 0 ? NULL : file_get(files, fd);
 	int ret = 0;
 
-	if (file != NULL)
-		ret = file->ops->mmap == NULL ? -ENODEV : file->ops->mmap(file, length, prot, flags);
+	if (file != NULL && (file->ops->mmap == NULL || (offset != 0 && !file->ops->is_memory)))
+		ret = -ENODEV;
+	else if (file != NULL)
+		ret = file->ops->mmap(file, length, prot, flags);
 	if (ret == 0)
 		ret = map_and_note(files, file, &wanted, prot, flags, ret_address);
 	if (file != NULL)
 		file_put(files, file);
 	return ret;
+}
+
+static int files_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
+{
+	return files_map_file(sys, address, length, prot, flags, fd, 0, ret_address);
 }
 
 /* What is behind the descriptor is a memory file; its user must see a device. */
@@ -511,29 +551,17 @@ static int files_fstat(struct gh_sys *sys, int fd, struct stat *ret_stat)
 	struct sim_files *files = files_of(sys);
 	struct sim_file *file = file_get(files, fd);
 	int ret = kernel->fstat(kernel, fd, ret_stat);
+	bool memory;
 
 	if (file == NULL)
 		return ret;
+	memory = file->ops->is_memory;
 	file_put(files, file);
-	if (ret == 0) {
+	if (ret == 0 && !memory) {
 		ret_stat->st_mode = S_IFCHR | S_IRUSR | S_IWUSR;
 		ret_stat->st_size = 0;
 	}
 	return ret;
-}
-
-/* No driver maps anything from an offset on; what is mapped over is not looked for, because nobody maps over a device. */
-static int files_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
-			  void **ret_address)
-{
-	struct gh_sys *kernel = gh_sys_kernel();
-	struct sim_files *files = files_of(sys);
-	struct sim_file *file = file_get(files, fd);
-
-	if (file == NULL)
-		return kernel->map_file(kernel, address, length, prot, flags, fd, offset, ret_address);
-	file_put(files, file);
-	return -ENODEV;
 }
 
 /* Memory that a guest has must stay: where it could not be mapped twice, the process's own mapping is the only one. */

@@ -1,19 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The simulated /dev/gunyah as Android's 6.1 kernel has it: the device and the VM.
+ * The simulated /dev/gunyah: the device and the VM. How kernels differ is in gunyah_revisions.c.
  *
- * A VM lives as long as its own file or a vCPU's file is open or mapped; nothing else stops it. The real driver takes it
- * down in a work queue, some time after close() has returned; here it is gone when close() returns.
+ * A VM lives as long as its own file or a vCPU's file is open or mapped; nothing else stops it. Old drivers take it down in
+ * a work queue, some time after close() has returned; here it is gone when close() returns, and its locked memory is what
+ * stays for a while.
  *
- * Not simulated: vCPUs that the hypervisor schedules, message queues, firmware; and a thread's store to immediate_exit ends
- * the RUN of a guest that computes only when something else brings it back to the host.
+ * Not simulated: vCPUs that the hypervisor schedules, message queues, signed images; and a thread's store to immediate_exit
+ * ends the RUN of a guest that computes only when something else brings it back to the host.
  */
 #include "gunyah.h"
+
+#include "gunyah_machine.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+/* The hypervisor's number of a VM, which is what it may run out of. */
+int gunyah_take_vmid(struct gunyah_vm *vm)
+{
+	struct gunyah_machine *machine = gunyah_machine(vm->sim);
+
+	for (uint32_t i = 0; i < GUNYAH_VMIDS; i++) {
+		if ((atomic_fetch_or(&machine->vmids, 1u << i) & 1u << i) != 0)
+			continue;
+		vm->vmid = GUNYAH_VMID_FIRST + i;
+		vm->has_vmid = true;
+		return 0;
+	}
+	return -ENODEV;
+}
+
+static void give_vmid(struct gunyah_vm *vm)
+{
+	if (vm->has_vmid)
+		(void)atomic_fetch_and(&gunyah_machine(vm->sim)->vmids, ~(1u << (vm->vmid - GUNYAH_VMID_FIRST)));
+}
 
 static int vm_init_lock(struct gunyah_vm *vm)
 {
@@ -40,7 +64,9 @@ static void vm_free(struct gunyah_vm *vm)
 	gunyah_fn_free(vm);
 	if (vm->engine_vm != NULL)
 		vm->engine->vm_free(vm->engine_vm);
+	vm->engine_vm = NULL;
 	gunyah_mem_free(vm);
+	give_vmid(vm);
 	gunyah_rm_tree_free(&vm->tree);
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->lock);
@@ -56,41 +82,37 @@ void gunyah_vm_put(struct gunyah_vm *vm)
 		vm_free(vm);
 }
 
-static long set_range(struct gunyah_vm *vm, uintptr_t arg, struct uapi_gunyah_range *range)
-{
-	struct uapi_gunyah_range copy;
-
-	if (sim_copy_in(&copy, arg, sizeof(copy)) < 0)
-		return -EFAULT;
-	/* Not checked in any way before START. */
-	pthread_mutex_lock(&vm->lock);
-	*range = copy;
-	pthread_mutex_unlock(&vm->lock);
-	return 0;
-}
+/* Which kernels have a request; the others are in all of them. */
+static const struct {
+	unsigned long request;
+	uint32_t has;
+	long (*handle)(struct gunyah_vm *vm, uintptr_t arg);
+} requests[] = {
+	{ UAPI_GUNYAH_SET_DTB, 0, gunyah_set_dtb },
+	{ UAPI_GUNYAH_START, 0, gunyah_start },
+	{ UAPI_GUNYAH_SET_USER_MEM, GUNYAH_HAS_USER_MEM, gunyah_mem_share },
+	{ UAPI_GUNYAH_LEND_USER_MEM, GUNYAH_HAS_LEND, gunyah_mem_lend },
+	{ UAPI_GUNYAH_MAP_MEM, GUNYAH_HAS_GUEST_MEM, gunyah_gmem_map },
+	{ UAPI_GUNYAH_ADD_NAMED_FUNCTION, GUNYAH_HAS_NAMED_FUNCTION, gunyah_fn_add_named },
+	{ UAPI_GUNYAH_ADD_FUNCTION, GUNYAH_HAS_FUNCTION, gunyah_fn_add },
+	{ UAPI_GUNYAH_REMOVE_FUNCTION, GUNYAH_HAS_FUNCTION, gunyah_fn_remove },
+	{ UAPI_GUNYAH_SET_BOOT_CONTEXT, GUNYAH_HAS_BOOT_CONTEXT, gunyah_set_boot_context },
+	{ UAPI_GUNYAH_SET_FW, GUNYAH_HAS_FIRMWARE, gunyah_set_firmware },
+	{ UAPI_GUNYAH_RECLAIM, GUNYAH_HAS_RECLAIM, gunyah_reclaim },
+	{ UAPI_GUNYAH_MAP_CMA, GUNYAH_HAS_CMA, gunyah_cma_map },
+	{ UAPI_GUNYAH_SET_AUTH, GUNYAH_HAS_AUTH, gunyah_set_auth },
+	{ UAPI_GUNYAH_CHECK_EXTENSION, GUNYAH_HAS_CHECK_EXTENSION, gunyah_check_extension },
+};
 
 static long vm_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg)
 {
 	struct gunyah_vm *vm = file->object;
 
-	switch (request) {
-	case UAPI_GUNYAH_SET_USER_MEM:
-		return gunyah_mem_add(vm, arg, false);
-	case UAPI_GUNYAH_LEND_USER_MEM:
-		return gunyah_mem_add(vm, arg, true);
-	case UAPI_GUNYAH_SET_DTB:
-		return set_range(vm, arg, &vm->dtb);
-	case UAPI_GUNYAH_SET_FW:
-		return set_range(vm, arg, &vm->fw);
-	case UAPI_GUNYAH_START:
-		return gunyah_start(vm);
-	case UAPI_GUNYAH_ADD_FUNCTION:
-		return gunyah_fn_add(vm, arg);
-	case UAPI_GUNYAH_REMOVE_FUNCTION:
-		return gunyah_fn_remove(vm, arg);
-	default:
-		return -ENOTTY;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		if (requests[i].request == request && (requests[i].has & ~vm->revision->requests) == 0)
+			return requests[i].handle(vm, arg);
 	}
+	return -ENOTTY;
 }
 
 static void vm_release(struct sim_file *file)
@@ -115,6 +137,7 @@ static long create_vm(struct gh_sim *sim)
 	if (vm == NULL)
 		return -ENOMEM;
 	vm->sim = sim;
+	vm->revision = sim_machine_driver(sim)->switches;
 	vm->engine = sim_machine_engine(sim);
 	vm->creator = getpid();
 	vm->files = 1;
@@ -123,7 +146,9 @@ static long create_vm(struct gh_sim *sim)
 		free(vm);
 		return ret;
 	}
-	ret = sim_file_new(sim, &vm_ops, vm_ops.name, vm, 0, NULL);
+	ret = vm->revision->early_vmid ? gunyah_take_vmid(vm) : 0;
+	if (ret == 0)
+		ret = sim_file_new(sim, &vm_ops, vm_ops.name, vm, 0, NULL);
 	if (ret < 0)
 		vm_free(vm);
 	return ret;
@@ -131,6 +156,10 @@ static long create_vm(struct gh_sim *sim)
 
 static long device_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg)
 {
+	const struct gunyah_revision *revision = sim_machine_driver(file->sim)->switches;
+
+	if (request == UAPI_GUNYAH_CREATE_GUEST_MEM && (revision->requests & GUNYAH_HAS_GUEST_MEM) != 0)
+		return gunyah_gmem_create(file->sim, arg);
 	if (request != UAPI_GUNYAH_CREATE_VM)
 		return -ENOTTY;
 	return arg == 0 ? create_vm(file->sim) : -EINVAL;
@@ -160,17 +189,10 @@ static int check_engine(struct gh_sim *sim)
 	return ret;
 }
 
-static int device_open(struct gh_sim *sim, int flags)
+int gunyah_open(struct gh_sim *sim, int flags)
 {
 	int ret = check_engine(sim);
 
 	(void)flags; /* reading is enough for everything */
 	return ret < 0 ? ret : sim_file_new(sim, &device_ops, device_ops.name, NULL, 0, NULL);
 }
-
-const struct sim_driver sim_driver_gunyah = {
-	.path = UAPI_GUNYAH_DEVICE,
-	.name = "gunyah",
-	.revision = "android14-6.1",
-	.open = device_open,
-};

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What the kernel can copy for REMOVE_FUNCTION, which has no limit of its own, and where it begins to complain. */
 #define REMOVE_MAX ((uint32_t)4 << 20)
@@ -57,7 +58,7 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
 {
 	const struct rm_doorbell *bell = find_doorbell(irqfd->vm, irqfd->label);
 
-	if (bell == NULL || irqfd->vm->engine_vm == NULL)
+	if (irqfd->duplicate || bell == NULL || irqfd->vm->engine_vm == NULL)
 		return;
 	irqfd_watch_again(irqfd);
 	irqfd->has_doorbell = true;
@@ -70,7 +71,7 @@ void gunyah_irqfd_populate(struct gunyah_irqfd *irqfd)
  */
 static void irqfd_free(struct gunyah_irqfd *irqfd)
 {
-	if (!irqfd->has_doorbell && sim_watch_is_alive(irqfd->watch))
+	if (irqfd->vm->revision->irqfd_breaks && !irqfd->has_doorbell && sim_watch_is_alive(irqfd->watch))
 		sim_machine_breakage(irqfd->vm->sim,
 				     "An irqfd without a doorbell was removed, or its VM closed, before its "
 				     "eventfd: closing the eventfd makes the kernel jump to NULL.");
@@ -78,9 +79,19 @@ static void irqfd_free(struct gunyah_irqfd *irqfd)
 	free(irqfd);
 }
 
+static bool has_irqfd(const struct gunyah_vm *vm, uint32_t label)
+{
+	for (const struct gunyah_irqfd *irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next) {
+		if (irqfd->label == label)
+			return true;
+	}
+	return false;
+}
+
 static int irqfd_add(struct gunyah_vm *vm, const struct uapi_gunyah_fn_irqfd *argument)
 {
 	struct gunyah_irqfd *irqfd;
+	bool duplicate;
 	uint64_t id;
 	int ret;
 
@@ -89,10 +100,9 @@ static int irqfd_add(struct gunyah_vm *vm, const struct uapi_gunyah_fn_irqfd *ar
 	ret = sim_eventfd_id((int)argument->fd, &id);
 	if (ret < 0)
 		return ret;
-	for (irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next) {
-		if (irqfd->label == argument->label)
-			return -EEXIST;
-	}
+	duplicate = has_irqfd(vm, argument->label);
+	if (duplicate && !vm->revision->duplicates)
+		return -EEXIST;
 	irqfd = calloc(1, sizeof(*irqfd));
 	if (irqfd == NULL)
 		return -ENOMEM;
@@ -100,6 +110,7 @@ static int irqfd_add(struct gunyah_vm *vm, const struct uapi_gunyah_fn_irqfd *ar
 	irqfd->label = argument->label;
 	irqfd->fd = (int)argument->fd;
 	irqfd->id = id;
+	irqfd->duplicate = duplicate;
 	atomic_init(&irqfd->spi, RM_NO_SPI);
 	ret = sim_watch_add(vm->sim, irqfd->fd, irqfd_signalled, irqfd, &irqfd->watch);
 	if (ret < 0) {
@@ -113,18 +124,24 @@ static int irqfd_add(struct gunyah_vm *vm, const struct uapi_gunyah_fn_irqfd *ar
 	return 0;
 }
 
+/* All of them: the driver goes on after the first. */
 static int irqfd_remove(struct gunyah_vm *vm, uint32_t label)
 {
-	for (struct gunyah_irqfd **link = &vm->irqfds; *link != NULL; link = &(*link)->next) {
+	struct gunyah_irqfd **link = &vm->irqfds;
+	int ret = -ENOENT;
+
+	while (*link != NULL) {
 		struct gunyah_irqfd *irqfd = *link;
 
-		if (irqfd->label != label)
+		if (irqfd->label != label) {
+			link = &irqfd->next;
 			continue;
+		}
 		*link = irqfd->next;
 		irqfd_free(irqfd);
-		return 0;
+		ret = 0;
 	}
-	return -ENOENT;
+	return ret;
 }
 
 static uint32_t size_of(uint32_t type)
@@ -175,6 +192,37 @@ long gunyah_fn_add(struct gunyah_vm *vm, uintptr_t arg)
 	return ret;
 }
 
+static uint32_t type_of(const char name[UAPI_GUNYAH_NAMED_FN_NAME])
+{
+	static const char *const names[] = { "vcpu", "irqfd", "ioeventfd" };
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(name, names[i], UAPI_GUNYAH_NAMED_FN_NAME) == 0)
+			return UAPI_GUNYAH_FN_VCPU + i;
+	}
+	return 0;
+}
+
+/* Before v9. */
+long gunyah_fn_add_named(struct gunyah_vm *vm, uintptr_t arg)
+{
+	struct uapi_gunyah_named_fn fn;
+	union argument argument;
+	uint32_t type;
+	long ret;
+
+	if (sim_copy_in(&fn, arg, sizeof(fn)) < 0)
+		return -EFAULT;
+	type = type_of(fn.name);
+	if (type == 0)
+		return -ENOENT;
+	memcpy(argument.bytes, fn.u.data, sizeof(argument));
+	pthread_mutex_lock(&vm->lock);
+	ret = add(vm, type, &argument);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
 /* The kernel copies all of it before it looks at any. */
 static int copy_argument(const struct uapi_gunyah_fn *fn, union argument *argument)
 {
@@ -198,7 +246,7 @@ static int remove_function(struct gunyah_vm *vm, uint32_t type, const union argu
 	case UAPI_GUNYAH_FN_IRQFD:
 		return irqfd_remove(vm, argument->irqfd.label);
 	default:
-		return gunyah_io_remove(vm, argument->ioeventfd.gpa);
+		return gunyah_io_remove(vm, &argument->ioeventfd);
 	}
 }
 
@@ -211,7 +259,7 @@ long gunyah_fn_remove(struct gunyah_vm *vm, uintptr_t arg)
 	if (sim_copy_in(&fn, arg, sizeof(fn)) < 0)
 		return -EFAULT;
 	if (fn.arg_size == 0)
-		return 0;
+		return vm->revision->removes_nothing ? 0 : -ENOENT;
 	if (fn.arg_size > REMOVE_MAX) {
 		if (fn.arg_size >= REMOVE_BREAKING)
 			sim_machine_breakage(vm->sim, "REMOVE_FUNCTION with an argument of 64 MiB or more makes the kernel "
@@ -237,8 +285,7 @@ void gunyah_fn_free(struct gunyah_vm *vm)
 		vm->irqfds = irqfd->next;
 		irqfd_free(irqfd);
 	}
-	while (vm->ioeventfds != NULL)
-		(void)gunyah_io_remove(vm, vm->ioeventfds->gpa);
+	gunyah_io_free(vm);
 	while (vm->vcpus != NULL) {
 		struct gunyah_vcpu *vcpu = vm->vcpus;
 

@@ -54,6 +54,26 @@ static int place_anywhere(struct rm_memory *memory, struct rm_parcel *parcel)
 	return -ENODEV;
 }
 
+/* Every parcel is where the driver says. Labels mean nothing, so that only vdevices that can do without theirs are served. */
+static int place_as_asked(const struct rm_tree *tree, struct rm_memory *memory)
+{
+	const struct rm_parcel *main = &memory->parcels[memory->main];
+
+	for (size_t i = 0; i < tree->shm_count; i++) {
+		if (!tree->shms[i].optional)
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < memory->count; i++) {
+		const struct rm_parcel *parcel = &memory->parcels[i];
+
+		if (parcel->gpa >= RM_ADDRESS_END || parcel->size > RM_ADDRESS_END - parcel->gpa)
+			return -ENODEV;
+	}
+	if (main->gpa < RM_MEMORY_START || tree->base < RM_MEMORY_START || main->gpa + main->size <= tree->base)
+		return -ENODEV;
+	return memory->production && !main->lent ? -ENODEV : 0;
+}
+
 static int place_main(const struct rm_tree *tree, struct rm_memory *memory)
 {
 	struct rm_parcel *parcel = &memory->parcels[memory->main];
@@ -79,6 +99,8 @@ static int place_all(const struct rm_tree *tree, struct rm_memory *memory)
 {
 	int ret;
 
+	if (memory->paged)
+		return place_as_asked(tree, memory);
 	for (size_t i = 0; i < memory->count; i++) {
 		struct rm_parcel *parcel = &memory->parcels[i];
 

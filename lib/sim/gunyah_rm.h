@@ -39,6 +39,7 @@ struct rm_shm {
 	uint32_t label;
 	uint64_t base;
 	bool has_base;
+	bool optional; /* the VM can do without the memory */
 	int node;
 };
 
@@ -58,7 +59,7 @@ struct rm_tree {
 	size_t shm_count;
 };
 
-/* One region of the VM; `gpa` is where the resource manager puts it, whatever the ioctl said. */
+/* One region of the VM; `gpa` is what the ioctl said, and afterwards where the resource manager has put it. */
 struct rm_parcel {
 	uint32_t label;
 	uint32_t flags;
@@ -74,6 +75,8 @@ struct rm_memory {
 	size_t count;
 	size_t main;
 	bool production; /* the policy */
+	bool paged;      /* the resource manager is told the addresses, and gets no labels */
+	uint32_t vmid;
 };
 
 /*

@@ -15,7 +15,6 @@
 
 /* A tree above this size is assembled beside the old one, inside the room that SET_DTB_CONFIG gave. */
 #define SMALL_TREE 16384u
-#define VMID 0x21u
 #define OWNER_VMID 3u
 #define RM_HANDLE_FIRST 0x100u
 
@@ -72,7 +71,7 @@ static int put_reg(void *fdt, int parent, int node, uint64_t address, uint64_t s
 	return ret < 0 ? ret : put_cells(fdt, node, "reg", size, fdt_size_cells(fdt, parent));
 }
 
-static int patch_hypervisor(void *fdt, const struct rm_tree *tree)
+static int patch_hypervisor(void *fdt, const struct rm_tree *tree, uint32_t vmid)
 {
 	static const char compatible[] = "gunyah-hypervisor-1.0\0gunyah-hypervisor\0simple-bus";
 	static const char vm_compatible[] = "qcom,gunyah-vm-id-1.0\0qcom,gunyah-vm-id";
@@ -95,7 +94,7 @@ static int patch_hypervisor(void *fdt, const struct rm_tree *tree)
 	if (ret == 0)
 		ret = fdt_setprop_string(fdt, node, "qcom,vendor", "Qualcomm");
 	if (ret == 0)
-		ret = fdt_setprop_u32(fdt, node, "qcom,vmid", VMID);
+		ret = fdt_setprop_u32(fdt, node, "qcom,vmid", vmid);
 	if (ret == 0)
 		ret = fdt_setprop_u32(fdt, node, "qcom,owner-vmid", OWNER_VMID);
 	return ret == 0 ? fdt_setprop(fdt, node, "qcom,image-name", tree->name, (int)strlen(tree->name) + 1) : ret;
@@ -280,7 +279,7 @@ static int patch_parcels(void *fdt, const struct rm_memory *memory)
 	for (size_t i = 0; i < memory->count && ret == 0; i++) {
 		const struct rm_parcel *parcel = &memory->parcels[i];
 
-		if (i != memory->main && (parcel->shm == NULL || !parcel->shm->has_base))
+		if (i != memory->main && !memory->paged && (parcel->shm == NULL || !parcel->shm->has_base))
 			ret = patch_buffer(fdt, parcel, RM_HANDLE_FIRST + (uint32_t)i);
 	}
 	return ret;
@@ -308,7 +307,7 @@ static int patch(void *fdt, const void *source, const struct rm_tree *tree, cons
 
 	ret = patch_gic(fdt, tree);
 	if (ret == 0)
-		ret = patch_hypervisor(fdt, tree);
+		ret = patch_hypervisor(fdt, tree, memory->vmid);
 	if (ret == 0)
 		ret = patch_vdevices(fdt, source, tree, memory);
 	if (ret == 0)

@@ -290,6 +290,7 @@ static int read_shm(const void *fdt, int node, struct rm_tree *tree)
 	if (ret == -EINVAL || (ret == 0 && (shm->base & PAGE_MASK) != 0))
 		return -EINVAL;
 	shm->has_base = ret == 0;
+	shm->optional = fdt_getprop(fdt, memory, "optional", NULL) != NULL;
 	shm->node = node;
 	tree->shm_count++;
 	return 0;

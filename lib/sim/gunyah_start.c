@@ -3,6 +3,8 @@
  * START: the driver hands memory to the resource manager, which reads the tree (VM_INIT), gives out the resources, places
  * the memory and starts the VM (VM_START); then the engine gets it.
  *
+ * Kernels that pin memory hand over all of it; the others the tree's pages, contiguous memory, and the addresses of the rest.
+ *
  * A step that fails leaves a VM that can only be closed. Before the resources are given out, RUN says ENODEV afterwards;
  * after that it finds a VM that is not running and reports it as crashed.
  */
@@ -24,20 +26,55 @@ struct start {
 	struct rm_memory memory;
 };
 
-/* The kernel looks for a region that has a part of the tree; the resource manager wants all of it to be there. */
+/* Is all of a range inside the region? */
+static bool holds(const struct gunyah_region *region, const struct uapi_gunyah_range *range)
+{
+	return region != NULL && range->gpa >= region->gpa && range->gpa - region->gpa < region->size &&
+	       range->size <= region->size - (range->gpa - region->gpa);
+}
+
+/* Kernels that page give the tree's pages only, and want them whole and inside one region. */
+static int find_paged_tree(struct gunyah_vm *vm, struct start *start)
+{
+	uint64_t page = gunyah_page_size();
+	int ret;
+
+	if (vm->dtb.size < page)
+		return -EINVAL;
+	start->region = gunyah_mem_find(vm, vm->dtb.gpa, 1);
+	if (!holds(start->region, &vm->dtb))
+		return -ENOENT;
+	ret = gunyah_page_in(vm, start->region, vm->dtb.gpa, vm->dtb.size);
+	if (ret < 0)
+		return ret;
+	return (start->region->flags & UAPI_GUNYAH_MEM_EXEC) == 0 && vm->revision->tree_needs_exec ? -EINVAL : 0;
+}
+
+/* The others look for a region that has a part of the tree; the resource manager wants all of it to be there. */
 static int find_tree(struct gunyah_vm *vm, struct start *start)
 {
-	struct gunyah_region *region = gunyah_mem_find(vm, vm->dtb.gpa, vm->dtb.size);
-	uint64_t offset;
+	int ret = 0;
 
-	if (region == NULL || vm->dtb.gpa < region->gpa)
-		return -EINVAL;
-	offset = vm->dtb.gpa - region->gpa;
-	if (offset >= region->size || vm->dtb.size > region->size - offset)
-		return -EINVAL;
-	start->region = region;
-	start->host = (uintptr_t)region->pin.address + offset;
-	return 0;
+	if (vm->revision->paged) {
+		ret = find_paged_tree(vm, start);
+	} else {
+		start->region = gunyah_mem_find(vm, vm->dtb.gpa, vm->dtb.size);
+		ret = holds(start->region, &vm->dtb) ? 0 : -EINVAL;
+	}
+	if (ret == 0)
+		start->host = (uintptr_t)gunyah_mem_host(start->region, vm->dtb.gpa);
+	return ret;
+}
+
+static int give_contiguous(struct gunyah_vm *vm)
+{
+	int ret = 0;
+
+	for (struct gunyah_region *region = vm->regions; region != NULL && ret == 0; region = region->next) {
+		if (region->contiguous)
+			ret = gunyah_cma_is_ready(region) ? gunyah_page_in(vm, region, region->gpa, region->size) : -EINVAL;
+	}
+	return ret;
 }
 
 /* A copy, so that nothing changes while it is read. */
@@ -68,7 +105,9 @@ static int make_parcels(struct gunyah_vm *vm, struct start *start)
 	for (struct gunyah_region *region = vm->regions; region != NULL; region = region->next)
 		count++;
 	if (count == 0)
-		return -EINVAL;
+		return vm->revision->paged && vm->dtb.size >= gunyah_page_size() ? -ENOENT : -EINVAL;
+	memory->paged = vm->revision->paged;
+	memory->vmid = vm->vmid;
 	memory->parcels = calloc(count, sizeof(*memory->parcels));
 	if (memory->parcels == NULL)
 		return -ENOMEM;
@@ -82,6 +121,7 @@ static int make_parcels(struct gunyah_vm *vm, struct start *start)
 		parcel->flags = region->flags;
 		parcel->lent = region->lent;
 		parcel->size = region->size;
+		parcel->gpa = region->gpa;
 	}
 	return 0;
 }
@@ -98,10 +138,18 @@ static void find_main(struct gunyah_vm *vm, struct start *start)
 
 static int check_firmware(struct gunyah_vm *vm)
 {
+	const struct gunyah_region *region;
+
+	/* There is no image here that its owner has signed. */
+	if (vm->trusted)
+		return -EPERM;
 	if (vm->fw.size == 0)
 		return 0;
+	region = gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size);
+	if (vm->revision->paged && !holds(region, &vm->fw))
+		return -ENOENT;
 	/* This resource manager lets nobody have a firmware of their own. */
-	return gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size) == NULL ? -EINVAL : -EPERM;
+	return region == NULL ? -EINVAL : -EPERM;
 }
 
 /* Everything up to VM_INIT. */
@@ -109,9 +157,14 @@ static int init(struct gunyah_vm *vm, struct start *start)
 {
 	int ret;
 
+	ret = vm->has_vmid ? 0 : gunyah_take_vmid(vm);
+	if (ret < 0)
+		return ret;
 	ret = make_parcels(vm, start);
 	if (ret == 0)
 		ret = find_tree(vm, start);
+	if (ret == 0)
+		ret = give_contiguous(vm);
 	if (ret == 0)
 		ret = check_firmware(vm);
 	if (ret == 0)
@@ -130,11 +183,24 @@ static void give_resources(struct gunyah_vm *vm)
 		gunyah_irqfd_populate(irqfd);
 }
 
+static int engine_map_paged(struct gunyah_vm *vm)
+{
+	int ret = gunyah_page_map(vm);
+
+	for (struct gunyah_region *region = vm->regions; region != NULL && ret == 0; region = region->next) {
+		if (!vm->engine->reports_all)
+			gunyah_page_in_all(vm, region);
+	}
+	return ret;
+}
+
 static int engine_map(struct gunyah_vm *vm, const struct start *start)
 {
 	const struct gunyah_region *region = vm->regions;
 	int ret = 0;
 
+	if (vm->revision->paged)
+		return engine_map_paged(vm);
 	/* Regions and parcels are in the same order. */
 	for (size_t i = 0; i < start->memory.count && ret == 0; i++, region = region->next) {
 		const struct rm_parcel *parcel = &start->memory.parcels[i];
@@ -153,7 +219,25 @@ static int engine_vcpus(struct gunyah_vm *vm)
 	return ret;
 }
 
-/* The guest begins at the start of the parcel with the tree, and finds the tree's address in x0. */
+/* What SET_BOOT_CONTEXT has asked for. */
+static int engine_boot(struct gunyah_vm *vm)
+{
+	const struct gunyah_boot *boot = &vm->boot;
+	void *vcpu = vm->cpus[0].engine_vcpu;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < 31 && ret == 0; i++) {
+		if ((boot->has_x & 1u << i) != 0)
+			ret = vm->engine->set_register(vcpu, (enum sim_register)i, boot->x[i]);
+	}
+	if (ret == 0 && boot->has_pc)
+		ret = vm->engine->set_register(vcpu, SIM_REG_PC, boot->pc);
+	if (ret == 0 && boot->has_sp)
+		ret = vm->engine->set_register(vcpu, SIM_REG_SP, boot->sp);
+	return ret;
+}
+
+/* The guest begins at the start of the memory with the tree, and finds the tree's address in x0. */
 static int engine_registers(struct gunyah_vm *vm, const struct start *start)
 {
 	uint64_t gpa = start->memory.parcels[start->memory.main].gpa;
@@ -163,7 +247,7 @@ static int engine_registers(struct gunyah_vm *vm, const struct start *start)
 	ret = vm->engine->set_register(vcpu, SIM_REG_PC, gpa);
 	if (ret == 0)
 		ret = vm->engine->set_register(vcpu, SIM_REG_X0, gpa + (vm->dtb.gpa - start->region->gpa));
-	return ret;
+	return ret == 0 ? engine_boot(vm) : ret;
 }
 
 static int engine_start(struct gunyah_vm *vm, const struct start *start)
@@ -217,7 +301,7 @@ static int place_and_start(struct gunyah_vm *vm, struct start *start)
 	return placed;
 }
 
-static int do_start(struct gunyah_vm *vm)
+int gunyah_start_locked(struct gunyah_vm *vm)
 {
 	struct start start = { 0 };
 	int ret;
@@ -230,22 +314,25 @@ static int do_start(struct gunyah_vm *vm)
 		vm->state = GUNYAH_RUNNING;
 	} else {
 		vm->end.status = UAPI_GUNYAH_STATUS_CRASHED;
-		vm->state = GUNYAH_FAILED;
+		/* Without a number for the VM nothing has begun yet. */
+		vm->state = vm->has_vmid ? GUNYAH_FAILED : GUNYAH_NO_STATE;
 	}
 	free(start.fdt);
 	free(start.memory.parcels);
 	return ret;
 }
 
-long gunyah_start(struct gunyah_vm *vm)
+long gunyah_start(struct gunyah_vm *vm, uintptr_t arg)
 {
 	int ret = -ENODEV;
 
+	(void)arg;
 	pthread_mutex_lock(&vm->lock);
-	if (vm->state == GUNYAH_RUNNING)
+	/* Who is told nothing of the VM's end thinks that it runs on. */
+	if (vm->state == GUNYAH_RUNNING || (vm->state == GUNYAH_EXITED && !vm->revision->reports_end))
 		ret = 0;
 	else if (vm->state == GUNYAH_NO_STATE)
-		ret = do_start(vm);
+		ret = gunyah_start_locked(vm);
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

@@ -7,305 +7,142 @@
  * in the page already. H3: immediate_exit stays as user space left it.
  */
 #include "../points.h"
-#include "gunyah.h"
+#include "gunyah_exit.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-/* Between two looks at the pending signals while a thread waits for something that makes no descriptor ready. */
-#define LOOK_NANOSECONDS 1000000L
-/* Ends that have a code report it in 4 bytes; RESET2 claims 16, of which 8 exist. */
-#define REASON_SIZE 4u
-#define RESET2_REASON_SIZE 16u
-/* "Call UID" of the hypervisor's vendor calls, and what it answers. */
-#define HYPERCALL_UID 0x8600ff01u
 
 /* Not an errno of user space: a signal ended the call, which may be made again. */
 #define RESTART 512
-
-/* One call of RUN. */
-struct run {
-	struct gunyah_vcpu *vcpu;
-	const struct sim_signals *signals;
-	uint8_t answer[8]; /* what the page had for the load, the first time into the guest; then nothing */
-	bool has_exit;
-};
-
-static struct uapi_gunyah_run *page_of(const struct gunyah_vcpu *vcpu)
-{
-	return vcpu->file->page;
-}
+/* Where the kernel copies a completion to before v9, whatever the page says of its size. */
+#define COMPLETION_ROOM 24u
 
 static bool is_immediate(const struct gunyah_vcpu *vcpu)
 {
-	return __atomic_load_n(&page_of(vcpu)->immediate_exit, __ATOMIC_SEQ_CST) != 0;
+	return __atomic_load_n(&gunyah_page_of(vcpu)->immediate_exit, __ATOMIC_SEQ_CST) != 0;
 }
 
-/* Sleeps until something changes; false if a signal is there. Under the lock. */
-static bool wait_for_change(struct gunyah_vm *vm, const struct sim_signals *signals)
+/* Before v9: the page says what it was, how long, and whether there is anything to take. */
+static void complete_by_page(struct gunyah_call *call)
 {
-	struct timespec until;
+	struct gunyah_vm *vm = call->vcpu->vm;
+	struct uapi_gunyah_run *page = gunyah_page_of(call->vcpu);
+	uint32_t width = page->u.mmio.width;
 
-	if (sim_signals_pending(signals))
-		return false;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_NANOSECONDS;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
+	if (page->u.mmio.is_write == 0 && width > COMPLETION_ROOM)
+		sim_machine_breakage(vm->sim,
+				     "RUN with a load's width of more than 24 bytes in the page: the kernel copies "
+				     "that much over its own stack.");
+	if (page->u.mmio.is_write == 0)
+		memcpy(call->answer, page->u.mmio.data, width < sizeof(call->answer) ? width : sizeof(call->answer));
+	page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
+}
+
+/* What user space wants done with the access that it was told of. */
+static int complete_access(struct gunyah_call *call)
+{
+	const struct gunyah_revision *revision = call->vcpu->vm->revision;
+	const struct uapi_gunyah_mmio *mmio = &gunyah_page_of(call->vcpu)->u.mmio;
+
+	if (revision->trusts_page) {
+		complete_by_page(call);
+		return 0;
 	}
-	(void)pthread_cond_timedwait(&vm->changed, &vm->lock, &until);
-	return true;
-}
-
-void gunyah_vcpu_check_end(struct gunyah_vm *vm)
-{
-	for (const struct gunyah_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next) {
-		if (vcpu->cpu == NULL)
-			sim_machine_breakage(vm->sim,
-					     "The VM ended while it had a vCPU that its devicetree does not have: the "
-					     "kernel dereferences NULL.");
+	if (revision->resumes) {
+		if (mmio->resume_action > UAPI_GUNYAH_RESUME_RETRY ||
+		    (mmio->resume_action == UAPI_GUNYAH_RESUME_RETRY && !revision->resumes_retry))
+			return -EINVAL;
+		call->action = mmio->resume_action;
 	}
-}
-
-/* The VM is over: every vCPU hears of it, wherever it is. */
-static void end_vm(struct gunyah_vm *vm, uint16_t type, uint32_t reason_size, const uint8_t reason[8])
-{
-	if (vm->state != GUNYAH_RUNNING)
-		return;
-	gunyah_vcpu_check_end(vm);
-	vm->state = GUNYAH_EXITED;
-	vm->end.status = UAPI_GUNYAH_STATUS_EXITED;
-	vm->end.type = type;
-	vm->end.reason_size = reason_size;
-	memcpy(vm->end.reason, reason, sizeof(vm->end.reason));
-	for (uint32_t i = 0; i < vm->tree.cpus; i++)
-		vm->engine->wake(vm->cpus[i].engine_vcpu);
-	pthread_cond_broadcast(&vm->changed);
-}
-
-static void end_reset2(struct gunyah_vm *vm, const struct sim_event *event)
-{
-	uint8_t reason[8] = { 0 };
-
-	/* Flags and code are 0; the type follows; the cookie would be next, but there is no room for it. */
-	for (unsigned int i = 0; i < 4; i++)
-		reason[4 + i] = (uint8_t)(event->args[0] >> (8 * i));
-	end_vm(vm, UAPI_GUNYAH_END_RESET2, RESET2_REASON_SIZE, reason);
-}
-
-static void report_end(struct run *run)
-{
-	struct uapi_gunyah_run *page = page_of(run->vcpu);
-
-	page->exit_reason = UAPI_GUNYAH_EXIT_STATUS;
-	page->u.status = run->vcpu->vm->end;
-	run->vcpu->state = GUNYAH_VCPU_DOWN;
-	run->has_exit = true;
-}
-
-/* Bytes of the page beyond the width keep what was in them. */
-static void report_mmio(struct run *run, const struct sim_event *event, uint32_t width)
-{
-	struct uapi_gunyah_run *page = page_of(run->vcpu);
-
-	page->exit_reason = UAPI_GUNYAH_EXIT_MMIO;
-	page->u.mmio.gpa = event->gpa;
-	page->u.mmio.width = width;
-	page->u.mmio.is_write = event->is_write;
-	if (event->is_write)
-		memcpy(page->u.mmio.data, event->data, width);
-	run->has_exit = true;
-}
-
-static void handle_load(struct run *run, const struct sim_event *event, uint32_t width)
-{
-	struct gunyah_vcpu *vcpu = run->vcpu;
-
-	vcpu->cpu->load_waiting = true;
-	vcpu->cpu->load_width = width;
-	/* Just above the range that exits there is a word of zeros, 8 bytes long. */
-	if (event->gpa == RM_MEMORY_START)
-		return;
-	vcpu->load_width = width;
-	vcpu->state = GUNYAH_VCPU_LOAD;
-	report_mmio(run, event, width);
-}
-
-static void handle_mmio(struct run *run, const struct sim_event *event)
-{
-	struct gunyah_vm *vm = run->vcpu->vm;
-	uint32_t width = event->width < 8 ? event->width : 8;
-
-	/* Only the first GiB exits; elsewhere the guest takes an exception. */
-	if (event->gpa > RM_MEMORY_START || (event->gpa == RM_MEMORY_START && event->is_write)) {
-		vm->engine->abort(run->vcpu->cpu->engine_vcpu);
-		return;
-	}
-	if (!event->is_write)
-		handle_load(run, event, width);
-	else if (!gunyah_io_store(vm, event->gpa, width, event->data))
-		report_mmio(run, event, width);
-}
-
-/* Unknown calls get "not supported"; the hypervisor says who it is. */
-static void handle_hypercall(struct run *run, const struct sim_event *event)
-{
-	static const uint64_t uid[4] = { 0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67 };
-	static const uint64_t unknown[4] = { UINT64_MAX, 0, 0, 0 };
-	const struct sim_engine *engine = run->vcpu->vm->engine;
-
-	engine->answer_hypercall(run->vcpu->cpu->engine_vcpu, event->args[0] == HYPERCALL_UID ? uid : unknown);
-}
-
-/*
- * Quirks on demand, `raw` in a script: `ebusy`, the resource manager has the vCPU for the moment, as happens while a VM goes
- * down; `lost-off`, the hypervisor loses the power-off that the guest has just asked for.
- */
-static int handle_raw(struct run *run, const struct sim_event *event)
-{
-	if (event->raw != NULL && strcmp(event->raw, "ebusy") == 0)
-		return -EBUSY;
-	if (event->raw != NULL && strcmp(event->raw, "lost-off") == 0)
-		run->vcpu->cpu->lost = true;
+	if (call->vcpu->state == GUNYAH_VCPU_LOAD && call->action == UAPI_GUNYAH_RESUME_HANDLED)
+		memcpy(call->answer, mmio->data, call->vcpu->load_width);
 	return 0;
 }
 
-static int handle(struct run *run, const struct sim_event *event)
+/* Takes what user space left in the page. 0, and `ret_runs` false if there is nothing to run. */
+static int resume(struct gunyah_call *call, bool *ret_runs)
 {
-	static const uint8_t none[8] = { 0 };
-	struct gunyah_vm *vm = run->vcpu->vm;
+	struct gunyah_vcpu *vcpu = call->vcpu;
+	int ret = 0;
 
-	switch (event->kind) {
-	case SIM_EVENT_MMIO:
-		handle_mmio(run, event);
-		break;
-	case SIM_EVENT_HYPERCALL:
-		handle_hypercall(run, event);
-		break;
-	case SIM_EVENT_OFF:
-		end_vm(vm, UAPI_GUNYAH_END_POWER_OFF, REASON_SIZE, none);
-		break;
-	case SIM_EVENT_RESET:
-		end_vm(vm, UAPI_GUNYAH_END_RESET, REASON_SIZE, none);
-		break;
-	case SIM_EVENT_RESET2:
-		end_reset2(vm, event);
-		break;
-	case SIM_EVENT_CRASH:
-		end_vm(vm, UAPI_GUNYAH_END_HYP_ERROR, REASON_SIZE, none);
-		break;
-	case SIM_EVENT_RAW:
-		return handle_raw(run, event);
-	case SIM_EVENT_INTERRUPTED:
-		break;
-	}
-	return 0;
-}
-
-/* Into the guest, once. A load that waits gets what this call took off the page, and nothing if that is gone (H1). */
-static int enter_guest(struct run *run)
-{
-	struct gunyah_vm *vm = run->vcpu->vm;
-	struct gunyah_cpu *cpu = run->vcpu->cpu;
-	struct sim_event event = { .kind = SIM_EVENT_INTERRUPTED };
-	int ret;
-
-	if (cpu->load_waiting)
-		vm->engine->answer(cpu->engine_vcpu, run->answer, cpu->load_width);
-	cpu->load_waiting = false;
-	memset(run->answer, 0, sizeof(run->answer));
-	pthread_mutex_unlock(&vm->lock);
-	ret = vm->engine->run(cpu->engine_vcpu, &run->signals->unblocked, &event);
-	GH_POINT(GUNYAH_LEFT);
-	pthread_mutex_lock(&vm->lock);
-	return ret < 0 ? ret : handle(run, &event);
-}
-
-/* What the hypervisor says when the driver asks it to run the vCPU. */
-static int step(struct run *run)
-{
-	static const uint8_t none[8] = { 0 };
-	struct gunyah_vcpu *vcpu = run->vcpu;
-	struct gunyah_vm *vm = vcpu->vm;
-
-	if (vm->state != GUNYAH_RUNNING) {
-		report_end(run);
-		return 0;
-	}
-	if (vm->cannot_execute) {
-		end_vm(vm, UAPI_GUNYAH_END_HYP_ERROR, REASON_SIZE, none);
-		return 0;
-	}
-	if (vcpu->cpu->lost) {
-		while (vm->state == GUNYAH_RUNNING && !vcpu->removing && wait_for_change(vm, run->signals))
-			;
-		return 0;
-	}
-	return enter_guest(run);
-}
-
-/* Takes what user space left in the page. False: there is nothing to run. */
-static bool resume(struct run *run)
-{
-	struct gunyah_vcpu *vcpu = run->vcpu;
-
+	*ret_runs = false;
 	switch (vcpu->state) {
 	case GUNYAH_VCPU_DOWN:
-		return false;
+		return 0;
 	case GUNYAH_VCPU_UNKNOWN:
-		if (vcpu->vm->state != GUNYAH_RUNNING) {
-			report_end(run);
-			return false;
+		if (vcpu->vm->state != GUNYAH_RUNNING && vcpu->vm->revision->reports_end) {
+			gunyah_report_end(call);
+			return 0;
 		}
 		break;
 	case GUNYAH_VCPU_LOAD:
-		memcpy(run->answer, page_of(vcpu)->u.mmio.data, vcpu->load_width);
+	case GUNYAH_VCPU_STORE:
+		ret = complete_access(call);
 		break;
 	case GUNYAH_VCPU_READY:
 		break;
 	}
+	if (ret < 0)
+		return ret;
 	vcpu->state = GUNYAH_VCPU_READY;
-	return true;
+	*ret_runs = true;
+	return 0;
 }
 
 /* With the run lock. */
-static int run_loop(struct run *run)
+static int run_loop(struct gunyah_call *call)
 {
-	int ret = 0;
+	struct gunyah_vm *vm = call->vcpu->vm;
+	bool runs;
+	int ret;
 
-	if (run->vcpu->cpu == NULL)
+	if (call->vcpu->cpu == NULL)
 		return -ENODEV;
-	if (!resume(run))
-		return 0;
+	ret = resume(call, &runs);
+	if (ret < 0 || !runs)
+		return ret;
 	GH_POINT(GUNYAH_TAKEN);
-	while (ret == 0 && !run->has_exit && !sim_signals_pending(run->signals)) {
-		if (is_immediate(run->vcpu))
-			return -EINTR;
+	/* The completion is gone by now. */
+	if (vm->revision->owner_runs && getpid() != vm->creator)
+		return -EPERM;
+	while (ret == 0 && !call->has_exit && !sim_signals_pending(call->signals)) {
+		if (is_immediate(call->vcpu))
+			return vm->revision->immediate_is_0 ? 0 : -EINTR;
 		GH_POINT(GUNYAH_LOOPS);
-		ret = step(run);
+		ret = gunyah_step(call);
 		GH_POINT(GUNYAH_HANDLED);
 	}
 	return ret;
 }
 
+/* Before v9: a VM that nobody has started is started, and one that cannot be is no device. */
+static int ensure_started(struct gunyah_vm *vm)
+{
+	if (!vm->revision->run_starts)
+		return 0;
+	if (vm->state == GUNYAH_NO_STATE)
+		return gunyah_start_locked(vm);
+	return vm->state == GUNYAH_FAILED ? -ENODEV : 0;
+}
+
 static int run_once(struct gunyah_vcpu *vcpu, const struct sim_signals *signals)
 {
-	struct run run = { .vcpu = vcpu, .signals = signals };
+	struct gunyah_call call = { .vcpu = vcpu, .signals = signals };
 	struct gunyah_vm *vm = vcpu->vm;
-	int ret = -RESTART;
+	int ret;
 
 	pthread_mutex_lock(&vm->lock);
-	if (!vcpu->function || vcpu->removing) {
-		pthread_mutex_unlock(&vm->lock);
-		return -ENODEV;
-	}
+	ret = ensure_started(vm);
+	if (ret == 0 && (!vcpu->function || vcpu->removing))
+		ret = -ENODEV;
+	if (ret < 0)
+		goto unlock;
+	ret = -RESTART;
 	while (vcpu->running) {
-		if (!wait_for_change(vm, signals))
+		if (!gunyah_wait(vm, signals))
 			goto unlock;
 	}
 	if (sim_signals_taken_back()) {
@@ -314,7 +151,7 @@ static int run_once(struct gunyah_vcpu *vcpu, const struct sim_signals *signals)
 	}
 	vcpu->running = true;
 	GH_POINT(GUNYAH_BEGUN);
-	ret = run_loop(&run);
+	ret = run_loop(&call);
 	vcpu->running = false;
 	pthread_cond_broadcast(&vm->changed);
 	GH_POINT(GUNYAH_LAST_LOOK);
@@ -341,6 +178,8 @@ static int vcpu_run(struct gunyah_vcpu *vcpu)
 
 static long vcpu_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg)
 {
+	const struct gunyah_vcpu *vcpu = file->object;
+
 	(void)arg;
 	switch (request) {
 	case UAPI_GUNYAH_RUN:
@@ -348,7 +187,7 @@ static long vcpu_ioctl(struct sim_file *file, unsigned long request, uintptr_t a
 	case UAPI_GUNYAH_MMAP_SIZE:
 		return sysconf(_SC_PAGESIZE);
 	default:
-		return -EINVAL;
+		return vcpu->vm->revision->vcpu_enotty ? -ENOTTY : -EINVAL;
 	}
 }
 
@@ -389,7 +228,7 @@ void gunyah_vcpu_free(struct gunyah_vcpu *vcpu)
 
 void gunyah_vcpu_populate(struct gunyah_vcpu *vcpu)
 {
-	if (vcpu->id < vcpu->vm->tree.cpus)
+	if (!vcpu->duplicate && vcpu->id < vcpu->vm->tree.cpus)
 		vcpu->cpu = &vcpu->vm->cpus[vcpu->id];
 }
 
@@ -404,11 +243,12 @@ static struct gunyah_vcpu **find_vcpu(struct gunyah_vm *vm, uint32_t id)
 
 long gunyah_vcpu_add(struct gunyah_vm *vm, uint32_t id)
 {
+	bool duplicate = *find_vcpu(vm, id) != NULL;
 	struct gunyah_vcpu *vcpu;
 	char name[32];
 	int fd;
 
-	if (*find_vcpu(vm, id) != NULL)
+	if (duplicate && !vm->revision->duplicates)
 		return -EEXIST;
 	vcpu = calloc(1, sizeof(*vcpu));
 	if (vcpu == NULL)
@@ -416,6 +256,7 @@ long gunyah_vcpu_add(struct gunyah_vm *vm, uint32_t id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->function = true;
+	vcpu->duplicate = duplicate;
 	(void)snprintf(name, sizeof(name), "%s:%u", vcpu_ops.name, id);
 	/* The caller has the lock, so nobody gets into the file before it is complete. */
 	fd = sim_file_new(vm->sim, &vcpu_ops, name, vcpu, (size_t)sysconf(_SC_PAGESIZE), &vcpu->file);
@@ -437,7 +278,7 @@ static void unpopulate(struct gunyah_vcpu *vcpu)
 	if (vcpu->cpu == NULL)
 		return;
 	if (vcpu->file != NULL)
-		__atomic_store_n(&page_of(vcpu)->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&gunyah_page_of(vcpu)->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_cond_broadcast(&vcpu->vm->changed);
 	while (vcpu->running) {
 		if (vcpu->cpu->engine_vcpu != NULL)
@@ -448,17 +289,37 @@ static void unpopulate(struct gunyah_vcpu *vcpu)
 }
 
 /* The id stays taken until no thread is inside any more: the lock is given up meanwhile. */
-int gunyah_vcpu_remove(struct gunyah_vm *vm, uint32_t id)
+static void remove_one(struct gunyah_vm *vm, struct gunyah_vcpu *vcpu)
 {
-	struct gunyah_vcpu *vcpu = *find_vcpu(vm, id);
+	struct gunyah_vcpu **link = &vm->vcpus;
 
-	if (vcpu == NULL || vcpu->removing)
-		return -ENOENT;
 	vcpu->removing = true;
 	unpopulate(vcpu);
-	*find_vcpu(vm, id) = vcpu->next;
+	while (*link != vcpu)
+		link = &(*link)->next;
+	*link = vcpu->next;
 	vcpu->function = false;
 	if (vcpu->file == NULL)
 		gunyah_vcpu_free(vcpu);
+}
+
+static struct gunyah_vcpu *find_to_remove(struct gunyah_vm *vm, uint32_t id)
+{
+	for (struct gunyah_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next) {
+		if (vcpu->id == id && !vcpu->removing)
+			return vcpu;
+	}
+	return NULL;
+}
+
+/* All that have the id: the driver goes on after the first. */
+int gunyah_vcpu_remove(struct gunyah_vm *vm, uint32_t id)
+{
+	struct gunyah_vcpu *vcpu = find_to_remove(vm, id);
+
+	if (vcpu == NULL)
+		return -ENOENT;
+	for (; vcpu != NULL; vcpu = find_to_remove(vm, id))
+		remove_one(vm, vcpu);
 	return 0;
 }

@@ -18,6 +18,9 @@ struct sim_settings {
 /* 0, or -errno as gh_sim_new() documents it. The caller frees the script. */
 int sim_settings_parse(const struct gh_sim_options *options, struct sim_settings *ret_settings);
 
+/* Is it one of the driver's other files? */
+bool sim_driver_has(const struct sim_driver *driver, const char *path);
+
 /* The tables of descriptors and mappings, and the entries of the system-call table that need them. */
 struct sim_files;
 int sim_files_new(struct sim_files **ret_files);
@@ -32,7 +35,6 @@ int sim_watcher_new(struct sim_watcher **ret_watcher);
 void sim_watcher_free(struct sim_watcher *watcher);
 
 struct gh_sim *sim_machine_of(struct gh_sys *sys);
-const struct sim_driver *sim_machine_driver(struct gh_sim *sim);
 struct sim_files *sim_machine_files(struct gh_sim *sim);
 struct sim_watcher *sim_machine_watcher(struct gh_sim *sim);
 

@@ -11,8 +11,9 @@
 /* A script is a test's text, not data: whatever is larger is a wrong file. */
 #define SCRIPT_LIMIT ((size_t)1 << 20)
 
-/* The newest revision of each device first: it is what a device string without a revision means. */
-static const struct sim_driver *const drivers[] = { &sim_driver_gunyah, &sim_driver_gzvm };
+static const struct sim_driver *const gzvm_drivers[] = { &sim_driver_gzvm, NULL };
+
+static const struct sim_driver *const *const drivers[] = { sim_drivers_gunyah, gzvm_drivers };
 
 /* A piece of the device string; not terminated. */
 struct text {
@@ -37,6 +38,27 @@ static struct text take_until(struct text *rest, char separator)
 	return taken;
 }
 
+/* Is it one of a revision's names? */
+static bool is_revision(struct text wanted, const struct sim_driver *driver)
+{
+	struct text names = { driver->revision, strlen(driver->revision) };
+
+	while (names.length > 0) {
+		struct text name = take_until(&names, ' ');
+
+		if (name.length == wanted.length && memcmp(name.start, wanted.start, wanted.length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const struct sim_driver *find_revision(const struct sim_driver *const *revisions, struct text revision)
+{
+	while (*revisions != NULL && !is_revision(revision, *revisions))
+		revisions++;
+	return *revisions;
+}
+
 static int find_driver(struct text device, const struct sim_driver **ret_driver)
 {
 	bool has_revision = memchr(device.start, '/', device.length) != NULL;
@@ -44,12 +66,10 @@ static int find_driver(struct text device, const struct sim_driver **ret_driver)
 	struct text name = take_until(&revision, '/');
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
-		if (!text_is(name, drivers[i]->name))
+		if (!text_is(name, drivers[i][0]->name))
 			continue;
-		if (has_revision && !text_is(revision, drivers[i]->revision))
-			continue;
-		*ret_driver = drivers[i];
-		return 0;
+		*ret_driver = has_revision ? find_revision(drivers[i], revision) : drivers[i][0];
+		return *ret_driver != NULL ? 0 : -ENOENT;
 	}
 	return -ENOENT;
 }
@@ -111,7 +131,7 @@ static int parse_engine(struct text value, struct sim_settings *settings)
 static int parse_policy(struct text value, struct sim_settings *settings)
 {
 	/* Only Gunyah has a resource manager. */
-	if (settings->driver != &sim_driver_gunyah)
+	if (strcmp(settings->driver->name, "gunyah") != 0)
 		return -EINVAL;
 	if (text_is(value, "production"))
 		settings->policy = SIM_POLICY_PRODUCTION;
@@ -195,4 +215,15 @@ int sim_settings_parse(const struct gh_sim_options *options, struct sim_settings
 	}
 	*ret_settings = settings;
 	return 0;
+}
+
+bool sim_driver_has(const struct sim_driver *driver, const char *path)
+{
+	for (const char *const *other = driver->others; other != NULL && *other != NULL; other++) {
+		size_t length = strlen(*other);
+
+		if (strcmp(*other, path) == 0 || ((*other)[length - 1] == '/' && strncmp(*other, path, length) == 0))
+			return true;
+	}
+	return false;
 }

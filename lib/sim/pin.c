@@ -169,3 +169,16 @@ bool sim_pin_is_lasting(void)
 	(void)munmap(second, page);
 	return true;
 }
+
+void sim_pin_split(struct sim_pin *pin, size_t length, struct sim_pin *ret_rest)
+{
+	size_t first;
+
+	*ret_rest = (struct sim_pin){ (uint8_t *)pin->address + length, NULL, 0 };
+	if (pin->reserved == NULL)
+		return;
+	first = (size_t)((uint8_t *)ret_rest->address - (uint8_t *)pin->reserved);
+	ret_rest->reserved = ret_rest->address;
+	ret_rest->reserved_size = pin->reserved_size - first;
+	pin->reserved_size = first;
+}

@@ -22,6 +22,8 @@ struct sim_pin {
  */
 int sim_pin(uintptr_t host, size_t size, bool write, struct sim_pin *ret_pin, uint64_t *ret_pages);
 void sim_unpin(struct sim_pin *pin);
+/* Leaves `length` bytes to the pin; the rest gets one of its own. */
+void sim_pin_split(struct sim_pin *pin, size_t length, struct sim_pin *ret_rest);
 /* Can shared memory be mapped a second time? Emulators and valgrind cannot. */
 bool sim_pin_is_lasting(void);
 

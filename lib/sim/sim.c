@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@ struct gh_sim {
 	pthread_mutex_t lock;
 	unsigned int users;
 	uint64_t locked_pages;
+	uint64_t late_pages; /* of these, the ones that are only waiting to be given back */
 	char *breakage;
+	_Alignas(max_align_t) unsigned char state[SIM_MACHINE_STATE];
 };
 
 static void machine_free(struct gh_sim *sim)
@@ -168,10 +171,26 @@ bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit)
 
 	pthread_mutex_lock(&sim->lock);
 	fits = sim->locked_pages <= limit && pages <= limit - sim->locked_pages;
-	if (fits)
+	if (fits) {
 		sim->locked_pages += pages;
+	} else {
+		sim->locked_pages -= sim->late_pages;
+		sim->late_pages = 0;
+	}
 	pthread_mutex_unlock(&sim->lock);
 	return fits;
+}
+
+void sim_machine_uncharge_late(struct gh_sim *sim, uint64_t pages)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->late_pages += pages;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+void *sim_machine_state(struct gh_sim *sim)
+{
+	return sim->state;
 }
 
 void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages)

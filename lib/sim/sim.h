@@ -24,6 +24,8 @@ struct sim_file_ops {
 	int (*mmap)(struct sim_file *file, size_t length, int prot, int flags);
 	/* The last descriptor and the last mapping are gone. */
 	void (*release)(struct sim_file *file);
+	/* A file of memory: fstat() tells its size, and it can be mapped from any offset on. */
+	bool is_memory;
 };
 
 /* One open file. Descriptors, dups and mappings hold references. */
@@ -37,17 +39,24 @@ struct sim_file {
 	struct sim_file *next; /* used by files.c at the end */
 };
 
-/* Which device the machine has; each driver is one of these. */
+/* Which device the machine has; each revision of a driver is one of these. */
 struct sim_driver {
 	const char *path;     /* "/dev/gunyah" */
 	const char *name;     /* "gunyah": first half of a device string */
-	const char *revision; /* "android14-6.1": second half */
+	const char *revision; /* "android14-6.1": second half; other names of the same one follow, after spaces */
 	/* A new open of the device. */
 	int (*open)(struct gh_sim *sim, int flags);
+	const void *switches; /* the driver's own: how this revision differs */
+	/* Another file of the driver's, of those that `others` names: a descriptor, or -errno. */
+	int (*open_other)(struct gh_sim *sim, const char *path);
+	const char *const *others; /* paths, or with a slash at the end beginnings of paths; NULL at the end. NULL: none */
 };
 
-extern const struct sim_driver sim_driver_gunyah;
+/* Every revision, the one that a device string without a revision means first; NULL at the end. */
+extern const struct sim_driver *const sim_drivers_gunyah[];
 extern const struct sim_driver sim_driver_gzvm;
+
+const struct sim_driver *sim_machine_driver(struct gh_sim *sim);
 
 enum sim_policy { SIM_POLICY_DEBUG, SIM_POLICY_PRODUCTION };
 
@@ -64,6 +73,12 @@ void sim_machine_breakage(struct gh_sim *sim, const char *what);
  */
 bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit);
 void sim_machine_uncharge(struct gh_sim *sim, uint64_t pages);
+/* Some time after now: until a charge() has failed for the lack of it. */
+void sim_machine_uncharge_late(struct gh_sim *sim, uint64_t pages);
+
+/* What the machine's driver keeps for all of its objects: this many bytes, zeros at first. */
+#define SIM_MACHINE_STATE 64u
+void *sim_machine_state(struct gh_sim *sim);
 
 /* Is this a forked child? It has a copy of the machine, without the threads; close() and munmap() change nothing there. */
 bool sim_machine_in_child(struct gh_sim *sim);
@@ -74,6 +89,15 @@ bool sim_machine_in_child(struct gh_sim *sim);
  */
 int sim_file_new(struct gh_sim *sim, const struct sim_file_ops *ops, const char *name, void *object, size_t page_size,
 		 struct sim_file **ret_file);
+
+/*
+ * The open file behind a descriptor, with a reference that keeps it open; NULL if it is none of the machine's. The reference is
+ * given back without a lock that the file's release() takes.
+ */
+struct sim_file *sim_file_get(struct gh_sim *sim, int fd);
+void sim_file_put(struct sim_file *file);
+/* Does the process have a mapping of any part of [offset, offset + length) of the file? */
+bool sim_file_is_mapped(struct sim_file *file, uint64_t offset, uint64_t length);
 
 /* copy_from_user and copy_to_user: -EFAULT where the process has no such memory. */
 int sim_copy_in(void *to, uintptr_t from, size_t length);

@@ -333,8 +333,11 @@ static void memlock_cases(void)
 	raw_expect("memlock.8 + 8: ok", share_pages(8));
 	raw_expect("memlock.8 + 8 + 1: ENOMEM", share_pages(1));
 	raw_new_vm(&raw);
+	/* The old one's memory is given back some time after close() has returned. */
+	raw_expect("memlock.16 in a new VM right after close: ENOMEM", share_pages(16));
 	raw_expect("memlock.16 in a new VM after close (polled): ok", share_pages(16));
 	raw_new_vm(&raw);
+	raw_expect("memlock.limit 16 pages in a new VM: 17: ENOMEM", share_pages(17));
 	/* Part of what was pinned stays charged for ever. */
 	raw_expect("memlock.half mapped 8: EFAULT", try_share(RAW_RWX, 8ul * RAW_PAGE, half));
 	raw_expect("memlock.then 16: ENOMEM", share_pages(16));
@@ -375,6 +378,7 @@ START_TEST(test_memlock_is_per_process)
 	raw.vm = on_device(UAPI_GUNYAH_CREATE_VM, 0);
 	raw_expect("second VM, 10: ENOMEM", share_pages(10));
 	ck_assert_int_eq(raw.sys->close(raw.sys, first), 0);
+	raw_expect("second VM right after the first is closed, 10: ENOMEM", share_pages(10));
 	raw_expect("second VM after the first is closed, 10: ok", share_pages(10));
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &old), 0);
 	raw_lock_capability(true);

@@ -215,8 +215,8 @@ START_TEST(test_gunyah)
 	ck_assert_int_eq(map(RAM_GPA, 2 * MIB, GH_MEMORY_RWX, own), -EFAULT);
 	ck_assert_str_ne(gh_vm_failure(vm)->request, "");
 	/* Sizes that the kernel would warn about; end_sim() looks whether it had to. */
-	ck_assert_int_eq(map(0, UINT64_C(1) << 40, GH_MEMORY_RWX, own), -ENOMEM);
-	ck_assert_int_eq(map(RAM_GPA, (UINT64_C(2) << 30) + 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_LEND, own), -ENOMEM);
+	ck_assert_int_eq(map(0, UINT64_C(1) << 40, GH_MEMORY_RWX, own), -ENOSPC);
+	ck_assert_int_eq(map(RAM_GPA, (UINT64_C(2) << 30) + 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_LEND, own), -EFAULT);
 	/* The id was not taken. */
 	ck_assert_int_eq(map(RAM_GPA, 2 * MIB, GH_MEMORY_RWX, NULL), 0);
 	ck_assert_int_eq(map(RAM_GPA + 2 * MIB, PAGE, GH_MEMORY_READ, NULL), 0);

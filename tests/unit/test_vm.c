@@ -553,10 +553,37 @@ START_TEST(test_gic_places)
 }
 END_TEST
 
-/* GenieZone's kernel keeps a region that it has refused in its table: nobody may start such a VM. */
+/*
+ * GenieZone's kernel keeps a region that it has refused in its table, and a guest would get whatever comes to its address: the
+ * library makes a new VM. The machine's failures count for each VM, so this kernel refuses what it is asked first.
+ */
 START_TEST(test_refused_region)
 {
-	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail memory -40\noff");
+	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail memory 0 -40\noff");
+	struct gh_vm *real = open_sim(sim);
+	struct gh_memory memory = GH_MEMORY_INIT;
+	uint32_t id = UINT32_MAX;
+
+	memory.gpa = RAM_GPA;
+	memory.length = 4 * MIB;
+	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), 0);
+	memory.gpa = 2 * RAM_GPA;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(gh_vm_map(real, &memory, &id), -EFAULT);
+		ck_assert(failure_is(gh_vm_failure(real), -EFAULT));
+		ck_assert_uint_eq(id, UINT32_MAX);
+	}
+	(void)add_vcpu(real, 0);
+	ck_assert_int_eq(gh_vm_start(real), 0);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
+/* And if the new one is refused, too, nobody may start it. */
+START_TEST(test_refused_again)
+{
+	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail create-vm 0 -5 -5\n#! fail memory -40\noff");
 	struct gh_vm *real = open_sim(sim);
 	struct gh_memory memory = GH_MEMORY_INIT;
 
@@ -565,6 +592,10 @@ START_TEST(test_refused_region)
 	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EFAULT);
 	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EBUSY);
 	ck_assert_int_eq(gh_vm_start(real), -EBUSY);
+	/* What nobody has configured cannot be in the way. */
+	ck_assert_int_eq(gh_vm_reset(real), -ENOMEM);
+	ck_assert(failure_is(gh_vm_failure(real), -ENOMEM));
+	ck_assert_int_eq(gh_vm_reset(real), 0);
 	gh_vm_close(real);
 	end_sim(sim);
 }
@@ -590,5 +621,6 @@ int main(void)
 	tcase = add_case(suite, "simulated devices");
 	tcase_add_loop_test(tcase, test_gic_places, 0, 3);
 	tcase_add_test(tcase, test_refused_region);
+	tcase_add_test(tcase, test_refused_again);
 	return run_suite(suite);
 }

@@ -160,7 +160,7 @@ struct gh_bvcpu {
 	struct gh_exit exit; /* the last one; filled by vcpu_run */
 };
 
-/* Kernel requests as their failures are explained, the same for every hypervisor (why.h). */
+/* Kernel requests as their failures are explained, the same for every hypervisor (diagnosis.h). */
 enum gh_request {
 	GH_REQUEST_ANY, /* in tables only */
 	GH_REQUEST_CREATE_VM,
@@ -187,16 +187,16 @@ enum gh_request {
 	GH_REQUESTS,
 };
 
-struct gh_whys;
+struct gh_diagnoses;
 
 /*
  * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
  * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
-	const char *name;           /* "gunyah", "geniezone", "kvm", "fake" */
-	const char *device;         /* default path; NULL for a backend without a device */
-	const struct gh_whys *whys; /* what failures of its requests mean; NULL: nothing special */
+	const char *name;                     /* "gunyah", "geniezone", "kvm", "fake" */
+	const char *device;                   /* default path; NULL for a backend without a device */
+	const struct gh_diagnoses *diagnoses; /* what failures of its requests mean; NULL: nothing special */
 	/*
 	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
 	 * slots are called, and the kernel refuses what it does not know.
@@ -326,10 +326,10 @@ static inline int gh_fail_request(struct gh_failure *failure, int error, const c
 }
 
 /*
- * why.c: the failure of a request, explained by the backend's table. `region`: that it was about, or NULL. Under the VM's
+ * diagnosis.c: the failure of a request, explained by the backend's table. `region`: that it was about, or NULL. Under the VM's
  * lock.
  */
-int gh_fail_why(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
+int gh_diagnose(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
 		const struct gh_region *region);
 
 /*
@@ -346,7 +346,7 @@ const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, ui
  * `may_touch`: with stores of this process where the kernel cannot, so it must be writable.
  */
 int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch);
-/* why.c: `error` of a request that could not lock a region, explained with the limit. */
+/* diagnosis.c: `error` of a request that could not lock a region, explained with the limit. */
 int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, const struct gh_region *region);
 
 #endif

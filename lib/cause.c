@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every cause of a failure in words, and the general meaning of errno values. */
-#include "why.h"
+#include "diagnosis.h"
 
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Failures: what went wrong, in words. */
 #include "backend.h"
+#include "diagnosis.h"
 #include "internal.h"
-#include "why.h"
 
 #include <errno.h>
 #include <stdarg.h>

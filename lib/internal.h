@@ -253,7 +253,7 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count);
 void gh_regions_free(struct gh_vm *vm);
 
-/* why.c: `error` because the guest did not get a page. */
+/* diagnosis.c: `error` because the guest did not get a page. */
 int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit);
 
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */

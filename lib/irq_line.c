@@ -146,7 +146,7 @@ static int activate(struct gh_irq *irq)
 		(void)pthread_mutex_unlock(&irq->lock);
 	}
 	if (ret < 0 && irq->vm->failure.error == 0)
-		(void)gh_fail_why(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL);
+		(void)gh_diagnose(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL);
 	return ret;
 }
 

@@ -200,7 +200,7 @@ static int broken(struct gh_vcpu *vcpu, int error)
 	if (vcpu->failure.error == error)
 		return error;
 	(void)pthread_mutex_lock(&vcpu->vm->lock);
-	(void)gh_fail_why(&vcpu->failure, &vcpu->vm->b, GH_REQUEST_RUN, error, NULL);
+	(void)gh_diagnose(&vcpu->failure, &vcpu->vm->b, GH_REQUEST_RUN, error, NULL);
 	(void)pthread_mutex_unlock(&vcpu->vm->lock);
 	return error;
 }

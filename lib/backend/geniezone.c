@@ -8,9 +8,9 @@
  */
 #include "geniezone.h"
 
+#include "../diagnosis.h"
 #include "../exit.h"
 #include "../points.h"
-#include "../why.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static int geniezone_vm_create(struct gh_bvm *vm)
 	int fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GZVM_CREATE_VM, 0);
 
 	if (fd < 0)
-		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
+		return gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
 	vm->fd = fd;
 	return 0;
 }
@@ -91,7 +91,7 @@ static int request(struct gh_bvm *vm, enum gh_request what, unsigned long number
 {
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, number, (uintptr_t)arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, what, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, what, ret, NULL) : 0;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ static int geniezone_vm_map(struct gh_bvm *vm, const struct gh_region *region)
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GZVM_SET_USER_MEM, (uintptr_t)&arg);
 	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
 	vm->spoilt = ret < 0;
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP, ret, region) : 0;
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
@@ -228,7 +228,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GZVM_CREATE_VCPU, vcpu->id);
 	if (ret < 0) {
 		free(run);
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
 	}
 	vcpu->fd = ret;
 	vcpu->run = run;
@@ -239,7 +239,7 @@ static int geniezone_vcpu_create(struct gh_bvcpu *vcpu)
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
 		close_vcpu(vcpu);
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL);
 	}
 	return 0;
 }
@@ -259,7 +259,7 @@ static int geniezone_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);
-	return ret < 0 ? gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
 }
 
 /* What the kernel leaves in the buffer with EINTR can be an exit that it has handled itself. */
@@ -337,7 +337,7 @@ static void geniezone_vcpu_answer_hypercall(struct gh_bvcpu *vcpu, const uint64_
 const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
-	.whys = &gh_geniezone_whys,
+	.diagnoses = &gh_geniezone_diagnoses,
 	.possible = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
 		    GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE,
 	.probe = geniezone_probe,

@@ -5,7 +5,7 @@
  */
 #include "gunyah.h"
 
-#include "../why.h"
+#include "../diagnosis.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static int gunyah_vm_create(struct gh_bvm *vm)
 	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_VM, 0);
 	if (fd < 0) {
 		free(tree);
-		return gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
+		return gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
 	}
 	vm->fd = fd;
 	vm->priv = tree;
@@ -126,7 +126,7 @@ static int set_register(struct gh_bvm *vm, uint32_t reg, uint64_t value)
 	const struct uapi_gunyah_boot_context arg = { .reg = boot_register(reg), .value = value };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_BOOT_CONTEXT, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
 }
 
 /* Without the request gunyah_vm_check() has found the hypervisor's own choice in what is asked for. */
@@ -160,7 +160,7 @@ static int set_authentication(struct gh_bvm *vm)
 	if (wanted->type == GH_AUTHENTICATION_NONE)
 		return 0;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_AUTH, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_SET_AUTHENTICATION, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_AUTHENTICATION, ret, NULL) : 0;
 }
 
 static int set_firmware(struct gh_bvm *vm)
@@ -171,7 +171,7 @@ static int set_firmware(struct gh_bvm *vm)
 	if (vm->firmware_size == 0)
 		return 0;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_FW, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_SET_FIRMWARE, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_FIRMWARE, ret, NULL) : 0;
 }
 
 static int set_tree(struct gh_bvm *vm)
@@ -180,7 +180,7 @@ static int set_tree(struct gh_bvm *vm)
 	const struct uapi_gunyah_range arg = { .gpa = vm->dtb_gpa, .size = size };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_DTB, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_SET_DTB, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_DTB, ret, NULL) : 0;
 }
 
 /* The devicetree, and what else START looks at. */
@@ -199,7 +199,7 @@ static int gunyah_vm_start(struct gh_bvm *vm)
 {
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_START, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_START, ret, NULL) : 0;
 }
 
 bool gh_gunyah_vm_is_over(struct gh_bvm *vm)
@@ -210,7 +210,7 @@ bool gh_gunyah_vm_is_over(struct gh_bvm *vm)
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
-	.whys = &gh_gunyah_whys,
+	.diagnoses = &gh_gunyah_diagnoses,
 	.possible = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL |
 		    GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT |
 		    GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY | GH_FEATURE_PROTECTED_VM |

@@ -70,7 +70,7 @@ int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on
 		return gh_fail(vm->failure, ret, STEP_LINE, GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x44204704"),
 			       "Keep one eventfd for the line.",
 			       "Line %u had another eventfd before, and this kernel removes nothing.", spec->line);
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_IRQFD, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IRQFD, ret, NULL) : 0;
 }
 
 /* --- doorbells ---------------------------------------------------------------------------------------------------- */
@@ -86,5 +86,5 @@ int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, boo
 	};
 	int ret = change(vm, on, UAPI_GUNYAH_FN_IOEVENTFD, &arg, sizeof(arg));
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_IOEVENTFD, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IOEVENTFD, ret, NULL) : 0;
 }

@@ -51,7 +51,7 @@ int gh_gunyah_vm_file(struct gh_bvm *vm, int source, uint64_t length, uint32_t f
 	if ((flags & GH_MEMORY_CONTIGUOUS) != 0)
 		return contiguous_file(vm, source);
 	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_GUEST_MEM, (uintptr_t)&arg);
-	return fd < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_CREATE_FILE, fd, NULL) : fd;
+	return fd < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_FILE, fd, NULL) : fd;
 }
 
 /* --- mapping ------------------------------------------------------------------------------------------------------ */
@@ -71,7 +71,7 @@ static int map_user(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, by_request ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
 				(uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, by_request ? GH_REQUEST_LEND : GH_REQUEST_MAP, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, by_request ? GH_REQUEST_LEND : GH_REQUEST_MAP, ret, region) : 0;
 }
 
 static struct uapi_gunyah_map_mem file_argument(const struct gh_region *region)
@@ -92,7 +92,7 @@ static int map_file(struct gh_bvm *vm, const struct gh_region *region)
 	const struct uapi_gunyah_map_mem arg = file_argument(region);
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_MEM, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP_FILE, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP_FILE, ret, region) : 0;
 }
 
 static int map_contiguous(struct gh_bvm *vm, const struct gh_region *region)
@@ -108,7 +108,7 @@ static int map_contiguous(struct gh_bvm *vm, const struct gh_region *region)
 	};
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_CMA, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_MAP_CONTIGUOUS, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP_CONTIGUOUS, ret, region) : 0;
 }
 
 int gh_gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
@@ -128,7 +128,7 @@ static int unmap_file(struct gh_bvm *vm, const struct gh_region *region)
 	/* Exactly as it was mapped: other flags are another binding. */
 	arg.flags |= UAPI_GUNYAH_MAP_UNMAP;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_MEM, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
 /* Kernels that lend by a flag delete a region whose size becomes 0. */
@@ -137,7 +137,7 @@ static int delete_region(struct gh_bvm *vm, const struct gh_region *region)
 	const struct uapi_gunyah_region arg = { .label = region->id };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
 int gh_gunyah_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)
@@ -152,5 +152,5 @@ int gh_gunyah_vm_reclaim(struct gh_bvm *vm, uint64_t gpa, uint64_t length)
 	const struct uapi_gunyah_range arg = { .gpa = gpa, .size = length };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_RECLAIM, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_why(vm->failure, vm, GH_REQUEST_RECLAIM, ret, NULL) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_RECLAIM, ret, NULL) : 0;
 }

@@ -24,9 +24,9 @@ static int map_run_page(struct gh_bvcpu *vcpu)
 	int size = sys->ioctl(sys, vcpu->fd, UAPI_GUNYAH_MMAP_SIZE, 0);
 
 	if (size < 0)
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, size, NULL);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, size, NULL);
 	if ((size_t)size < sizeof(struct uapi_gunyah_run))
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, -EPROTO, NULL);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, -EPROTO, NULL);
 	/* Exactly this much: the kernel breaks on a touch of a second page (section 10.2). */
 	vcpu->run_size = (size_t)size;
 	return sys->mmap(sys, NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, &vcpu->run);
@@ -56,7 +56,7 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
-		return gh_fail_why(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
 	vcpu->fd = ret;
 	ret = map_run_page(vcpu);
 	if (ret < 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Causes: names, words, and every row of the tables from kernel requests to causes. */
-#include "../../lib/why.h"
+#include "../../lib/diagnosis.h"
 #include "util.h"
 
 #include <errno.h>
@@ -150,13 +150,13 @@ static int rig_open(struct gh_sys *sys, const char *path, int flags)
 	return fd;
 }
 
-static void rig_up(const struct gh_whys *whys)
+static void rig_up(const struct gh_diagnoses *diagnoses)
 {
 	memset(&rig, 0, sizeof(rig));
 	rig.sys = *gh_sys_kernel();
 	rig.sys.getrlimit = rig_getrlimit;
 	rig.sys.open = rig_open;
-	rig.ops.whys = whys;
+	rig.ops.diagnoses = diagnoses;
 	rig.region = (struct gh_region){ .gpa = RAM_GPA, .length = RAM_SIZE, .state = GH_REGION_TO_LEND };
 	rig.regions[0] = &rig.region;
 	rig.failure = (struct gh_failure)GH_FAILURE_INIT;
@@ -305,13 +305,13 @@ static const struct expectation geniezone[] = {
 	{ GH_REQUEST_IOEVENTFD, 0, -EBADF, "not-eventfd", "none", "timerfds" },
 };
 
-static void check_row(const struct gh_whys *whys, const struct expectation *expected)
+static void check_row(const struct gh_diagnoses *diagnoses, const struct expectation *expected)
 {
-	const char *request = whys->names[expected->request];
+	const char *request = diagnoses->names[expected->request];
 
-	rig_up(whys);
+	rig_up(diagnoses);
 	arrange(expected->when);
-	ck_assert_int_eq(gh_fail_why(&rig.failure, &rig.vm, expected->request, expected->error, &rig.region),
+	ck_assert_int_eq(gh_diagnose(&rig.failure, &rig.vm, expected->request, expected->error, &rig.region),
 			 expected->error);
 	ck_assert_msg(strcmp(gh_cause_name(rig.failure.cause_id), expected->cause) == 0, "%s %d: %s", request,
 		      expected->error, rig.failure.cause);
@@ -324,32 +324,34 @@ static void check_row(const struct gh_whys *whys, const struct expectation *expe
 	ck_assert_int_eq(rig.failure.remedy[strlen(rig.failure.remedy) - 1], '.');
 }
 
-static void check_table(const struct gh_whys *whys, const struct expectation *expected, size_t count)
+static void check_table(const struct gh_diagnoses *diagnoses, const struct expectation *expected, size_t count)
 {
 	bool seen[128] = { false };
 
-	ck_assert_uint_lt(whys->n_rows, COUNT(seen));
+	ck_assert_uint_lt(diagnoses->n_rows, COUNT(seen));
 	for (size_t i = 0; i < count; i++) {
-		const struct gh_why *row = gh_why_find(whys, expected[i].request, expected[i].error, expected[i].when);
+		const struct gh_diagnosis *row =
+			gh_diagnosis_find(diagnoses, expected[i].request, expected[i].error, expected[i].when);
 
 		ck_assert_ptr_nonnull(row);
-		check_row(whys, &expected[i]);
-		seen[row - whys->rows] = true;
+		check_row(diagnoses, &expected[i]);
+		seen[row - diagnoses->rows] = true;
 	}
-	for (size_t i = 0; i < whys->n_rows; i++)
+	for (size_t i = 0; i < diagnoses->n_rows; i++)
 		ck_assert_msg(seen[i], "row %zu (request %u, error %d, cause %s) is tried by no test", i,
-			      whys->rows[i].request, whys->rows[i].error, gh_cause_name(whys->rows[i].cause));
+			      diagnoses->rows[i].request, diagnoses->rows[i].error,
+			      gh_cause_name(diagnoses->rows[i].cause));
 }
 
 START_TEST(test_gunyah)
 {
-	check_table(&gh_gunyah_whys, gunyah, COUNT(gunyah));
+	check_table(&gh_gunyah_diagnoses, gunyah, COUNT(gunyah));
 }
 END_TEST
 
 START_TEST(test_geniezone)
 {
-	check_table(&gh_geniezone_whys, geniezone, COUNT(geniezone));
+	check_table(&gh_geniezone_diagnoses, geniezone, COUNT(geniezone));
 }
 END_TEST
 
@@ -357,17 +359,17 @@ END_TEST
 
 static const char *cause_of(enum gh_request request, int error)
 {
-	(void)gh_fail_why(&rig.failure, &rig.vm, request, error, NULL);
+	(void)gh_diagnose(&rig.failure, &rig.vm, request, error, NULL);
 	return gh_cause_name(rig.failure.cause_id);
 }
 
 /* Locked memory of the process counts as well, and files that are not there are no reason. */
 START_TEST(test_locks)
 {
-	rig_up(&gh_gunyah_whys);
+	rig_up(&gh_gunyah_diagnoses);
 	rig.limit = 5 * MIB;
 	ck_assert_str_eq(cause_of(GH_REQUEST_MAP, -ENOMEM), "out-of-memory");
-	(void)gh_fail_why(&rig.failure, &rig.vm, GH_REQUEST_MAP, -ENOMEM, &rig.region);
+	(void)gh_diagnose(&rig.failure, &rig.vm, GH_REQUEST_MAP, -ENOMEM, &rig.region);
 	ck_assert_uint_eq(rig.failure.cause_id, GH_CAUSE_LOCK_LIMIT); /* once more as much */
 	ck_assert_ptr_nonnull(strstr(rig.failure.cause, "4096 KiB, and 4096 KiB of other regions"));
 	ck_assert_ptr_nonnull(strstr(rig.failure.cause, "RLIMIT_MEMLOCK allows 5120 KiB"));
@@ -388,7 +390,7 @@ END_TEST
 
 START_TEST(test_cpus)
 {
-	rig_up(&gh_gunyah_whys);
+	rig_up(&gh_gunyah_diagnoses);
 	ck_assert_str_eq(cause_of(GH_REQUEST_START, -ENODEV), "tree-refused");
 	rig.cpus = "0-1\n";
 	ck_assert_str_eq(cause_of(GH_REQUEST_START, -ENODEV), "too-many-cpus");
@@ -407,10 +409,10 @@ START_TEST(test_no_row)
 	ck_assert_str_eq(rig.failure.step, "start the VM");
 	ck_assert_str_eq(rig.failure.request, "START");
 	ck_assert(failure_is(&rig.failure, -ENODEV));
-	rig_up(&gh_gunyah_whys);
+	rig_up(&gh_gunyah_diagnoses);
 	ck_assert_str_eq(cause_of(GH_REQUEST_START, -EINTR), "interrupted");
 	ck_assert_str_eq(rig.failure.request, "GH_VM_START (0x4703)");
-	ck_assert_int_eq(gh_fail_why(NULL, &rig.vm, GH_REQUEST_START, -EINTR, NULL), -EINTR);
+	ck_assert_int_eq(gh_diagnose(NULL, &rig.vm, GH_REQUEST_START, -EINTR, NULL), -EINTR);
 }
 END_TEST
 

@@ -3,8 +3,8 @@
  * Why a kernel request failed: one table for each hypervisor, from request, errno and circumstances to causes. No other
  * place decides what an errno of these requests means.
  */
-#ifndef GH_LIB_WHY_H
-#define GH_LIB_WHY_H
+#ifndef GH_LIB_DIAGNOSIS_H
+#define GH_LIB_DIAGNOSIS_H
 
 #include "backend.h"
 
@@ -20,7 +20,7 @@ enum {
 };
 
 /* One row. The first that fits counts, so special ones stand before general ones. */
-struct gh_why {
+struct gh_diagnosis {
 	uint8_t request; /* enum gh_request; GH_REQUEST_ANY */
 	uint8_t when;    /* all of these hold */
 	int16_t error;   /* negative errno value; 0: any */
@@ -28,17 +28,18 @@ struct gh_why {
 	uint8_t other;
 };
 
-struct gh_whys {
+struct gh_diagnoses {
 	const char *const *names; /* of requests, by enum gh_request */
-	const struct gh_why *rows;
+	const struct gh_diagnosis *rows;
 	size_t n_rows;
 };
 
-extern const struct gh_whys gh_gunyah_whys;
-extern const struct gh_whys gh_geniezone_whys;
+extern const struct gh_diagnoses gh_gunyah_diagnoses;
+extern const struct gh_diagnoses gh_geniezone_diagnoses;
 
-/* NULL: no row fits, and the errno's general meaning is all that there is. `whys` may be NULL. */
-const struct gh_why *gh_why_find(const struct gh_whys *whys, enum gh_request request, int error, unsigned int when);
+/* NULL: no row fits, and the errno's general meaning is all that there is. `diagnoses` may be NULL. */
+const struct gh_diagnosis *gh_diagnosis_find(const struct gh_diagnoses *diagnoses, enum gh_request request, int error,
+					     unsigned int when);
 
 /* A cause in words. */
 struct gh_cause_text {

@@ -3,7 +3,7 @@
  * What failures of GenieZone's requests mean (sections 1.4, 3 and 4 of the GenieZone UAPI document). Many errors of the
  * hypervisor become EINVAL or EFAULT, as do mistakes that the driver finds itself: the library has checked for those before.
  */
-#include "../why.h"
+#include "../diagnosis.h"
 
 #include <errno.h>
 
@@ -24,7 +24,7 @@ static const char *const names[GH_REQUESTS] = {
 	[R(IOEVENTFD)] = "GZVM_IOEVENTFD (0x40409279)",
 };
 
-static const struct gh_why rows[] = {
+static const struct gh_diagnosis rows[] = {
 	{ R(CREATE_VM), 0, -ENOMEM, C(HYPERVISOR_MEMORY), C(MEMORY) },
 	{ R(CREATE_VM), 0, -EINVAL, C(HYPERVISOR_REFUSED), C(NONE) },
 	{ R(CREATE_VM), 0, -EFAULT, C(HYPERVISOR_REFUSED), C(NONE) }, /* the oldest driver: whatever it was */
@@ -64,4 +64,6 @@ static const struct gh_why rows[] = {
 	{ R(ANY), 0, -EIO, C(OTHER_PROCESS), C(NONE) },
 };
 
-const struct gh_whys gh_geniezone_whys = { .names = names, .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]) };
+const struct gh_diagnoses gh_geniezone_diagnoses = { .names = names,
+						     .rows = rows,
+						     .n_rows = sizeof(rows) / sizeof(rows[0]) };

@@ -3,7 +3,7 @@
  * What failures of Gunyah's requests mean (sections 2.2, 3.3 and 4 of the Gunyah UAPI document). START hands on errors of the
  * resource manager, of which several become one errno.
  */
-#include "../why.h"
+#include "../diagnosis.h"
 
 #include <errno.h>
 
@@ -33,7 +33,7 @@ static const char *const names[GH_REQUESTS] = {
 	[R(SET_AUTHENTICATION)] = "GH_VM_ANDROID_SET_AUTH_TYPE (0x40104116)",
 };
 
-static const struct gh_why rows[] = {
+static const struct gh_diagnosis rows[] = {
 	{ R(CREATE_VM), 0, -EINVAL, C(VENDOR_DIALECT), C(NONE) },
 	{ R(CREATE_VM), 0, -ENODEV, C(NO_VM_IDS), C(NONE) },
 	{ R(CREATE_VM), 0, -ENOMEM, C(MEMORY), C(NO_VM_IDS) },
@@ -112,4 +112,4 @@ static const struct gh_why rows[] = {
 	{ R(IOEVENTFD), 0, -EBADF, C(NOT_EVENTFD), C(NONE) },
 };
 
-const struct gh_whys gh_gunyah_whys = { .names = names, .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]) };
+const struct gh_diagnoses gh_gunyah_diagnoses = { .names = names, .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]) };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Looking up why a request failed, and what can be found out afterwards. */
-#include "why.h"
+#include "diagnosis.h"
 #include "internal.h"
 
 #include <fcntl.h>
@@ -37,10 +37,11 @@ static const struct {
 	[GH_REQUEST_SET_AUTHENTICATION] = { "start the VM", "set the authentication" },
 };
 
-const struct gh_why *gh_why_find(const struct gh_whys *whys, enum gh_request request, int error, unsigned int when)
+const struct gh_diagnosis *gh_diagnosis_find(const struct gh_diagnoses *diagnoses, enum gh_request request, int error,
+					     unsigned int when)
 {
-	for (size_t i = 0; whys != NULL && i < whys->n_rows; i++) {
-		const struct gh_why *row = &whys->rows[i];
+	for (size_t i = 0; diagnoses != NULL && i < diagnoses->n_rows; i++) {
+		const struct gh_diagnosis *row = &diagnoses->rows[i];
 
 		if ((row->request == request || row->request == GH_REQUEST_ANY) &&
 		    (row->error == error || row->error == 0) && (row->when & ~when) == 0)
@@ -158,12 +159,13 @@ static void detail_locks(const struct locks *locks, const struct gh_region *regi
 		(unsigned long long)locks->limit.rlim_cur / 1024, (unsigned long long)locks->limit.rlim_max / 1024);
 }
 
-int gh_fail_why(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
+int gh_diagnose(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
 		const struct gh_region *region)
 {
-	const char *name = vm->ops->whys != NULL ? vm->ops->whys->names[request] : NULL;
+	const char *name = vm->ops->diagnoses != NULL ? vm->ops->diagnoses->names[request] : NULL;
 	const struct locks locks = read_locks(vm);
-	const struct gh_why *row = gh_why_find(vm->ops->whys, request, error, look_around(vm, &locks, region));
+	const struct gh_diagnosis *row =
+		gh_diagnosis_find(vm->ops->diagnoses, request, error, look_around(vm, &locks, region));
 	char detail[160];
 
 	if (failure == NULL)
@@ -200,7 +202,7 @@ int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit)
 	char detail[128];
 
 	(void)pthread_mutex_lock(&vcpu->vm->lock);
-	(void)gh_fail_why(failure, &vcpu->vm->b, GH_REQUEST_FAULT, exit->fault.error, NULL);
+	(void)gh_diagnose(failure, &vcpu->vm->b, GH_REQUEST_FAULT, exit->fault.error, NULL);
 	(void)pthread_mutex_unlock(&vcpu->vm->lock);
 	(void)snprintf(detail, sizeof(detail), "%s of vCPU %u at 0x%llx, kernel's reason %u, error %d",
 		       gh_exit_name(exit->kind), vcpu->b.id, (unsigned long long)exit->fault.gpa, exit->raw_reason,

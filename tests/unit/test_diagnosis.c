@@ -366,8 +366,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("why");
-	TCase *tcase = add_case(suite, "why");
+	Suite *suite = suite_create("diagnosis");
+	TCase *tcase = add_case(suite, "diagnosis");
 
 	tcase_add_loop_test(tcase, test_gunyah, 0, (int)COUNT(gunyah));
 	tcase_add_loop_test(tcase, test_geniezone, 0, (int)COUNT(geniezone));

@@ -154,7 +154,8 @@ struct gh_bvcpu {
 	 * is wide reach the guest with the next vcpu_run. Set by vcpu_create.
 	 */
 	uint8_t *answer;
-	void *run; /* run page or buffer */
+	uint32_t changes; /* for the backend's own use: gh_bvm::n_changes before the kernel entry */
+	void *run;        /* run page or buffer */
 	size_t run_size;
 	void *priv;
 	struct gh_exit exit; /* the last one; filled by vcpu_run */
@@ -206,7 +207,8 @@ struct gh_backend {
 
 	/*
 	 * Is `fd`, an open device, one of ours, and what can it do? Harmless steps only. -ENODEV: not ours, try the next one
-	 * (no failure text), or ours in a dialect that is not supported (with a failure text). Any thread.
+	 * (no failure text), or ours in a dialect that is not supported (with a failure text, and if it has a name, that as
+	 * ret_caps->dialect). *ret_caps is all zero before. Any thread.
 	 */
 	int (*probe)(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struct gh_failure *failure);
 
@@ -240,8 +242,6 @@ struct gh_backend {
 	 * Serial.
 	 */
 	int (*vm_set_dtb)(struct gh_bvm *vm);
-	/* Has the VM ended? Asked where the kernel does not say so itself (GH_QUIRK_NO_END_EXIT). Any thread. */
-	bool (*vm_is_over)(struct gh_bvm *vm);
 	/* Last step of the start. NULL: the first run starts the VM. Serial. */
 	int (*vm_start)(struct gh_bvm *vm);
 
@@ -255,8 +255,8 @@ struct gh_backend {
 	 */
 	int (*vcpu_set_register)(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. 0: its exit is filled, checked
-	 * by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
+	 * One kernel entry (gh_sys::enter) on the vCPU's thread, without a lock; allocates nothing. gh_exit_result(): its exit is
+	 * filled, checked by exit.c. -ECANCELED: a kick came first, nothing was entered, an answer is where it was.
 	 * -EINTR: interrupted, and there is no exit that has not been delivered; a load's answer may still be on its way.
 	 * -EAGAIN: the kernel came back for its own reasons: enter again after a nap. -EBUSY: the same, but not for ever.
 	 * Anything else: the vCPU cannot run.

@@ -65,6 +65,8 @@ static const char *name_feature(enum gh_feature feature)
 		return "check-extension";
 	case GH_FEATURE_TIMER_WAKEUP:
 		return "timer-wakeup";
+	case GH_FEATURE_LATE_MEMORY:
+		return "late-memory";
 	}
 	return NULL;
 }
@@ -108,6 +110,19 @@ static const char *name_quirk(enum gh_quirk quirk)
 		return "optional-shm-nodes";
 	}
 	return NULL;
+}
+
+const char *gh_missing_name(uint32_t missing)
+{
+	static const char *const names[] = {
+		[GH_MISSING_NOTHING] = "nothing",   [GH_MISSING_NODE] = "node",
+		[GH_MISSING_DRIVER] = "driver",     [GH_MISSING_PERMISSION] = "permission",
+		[GH_MISSING_POLICY] = "policy",     [GH_MISSING_RESOURCE] = "resource",
+		[GH_MISSING_RELATION] = "relation", [GH_MISSING_DIALECT] = "dialect",
+		[GH_MISSING_FEATURE] = "feature",   [GH_MISSING_OTHER] = "other",
+	};
+
+	return missing < sizeof(names) / sizeof(names[0]) ? names[missing] : NULL;
 }
 
 /* Enumerators are ints: no bit is above 30. */

@@ -49,13 +49,24 @@ static inline int gh_exit_set_mmio(struct gh_exit *exit, uint64_t gpa, uint64_t 
 
 	if (mask == 0 || gpa > UINT64_MAX - (width - 1))
 		return -EPROTO;
-	memcpy(&value, data, sizeof(value));
 	exit->kind = GH_EXIT_MMIO;
 	exit->mmio.gpa = gpa;
 	exit->mmio.width = (uint32_t)width;
 	exit->mmio.is_store = is_store;
-	exit->mmio.value = is_store ? le64toh(value) & mask : 0;
+	exit->mmio.value = 0;
+	if (is_store) {
+		memcpy(&value, data, sizeof(value));
+		exit->mmio.value = le64toh(value) & mask;
+	}
 	return 0;
+}
+
+/* What gh_backend::vcpu_run returns with an exit. */
+enum { GH_RAN_TO_ACCESS, GH_RAN_TO_OTHER };
+
+static inline int gh_exit_result(const struct gh_exit *exit)
+{
+	return exit->kind == GH_EXIT_MMIO ? GH_RAN_TO_ACCESS : GH_RAN_TO_OTHER;
 }
 
 void gh_exit_set_stop(struct gh_exit *exit, uint32_t cause, uint32_t raw_status, uint32_t raw_type);

@@ -160,9 +160,10 @@ static void check_gic(struct gh_fdt_check *check)
 	uint32_t cells;
 	char path[PATH_ROOM];
 
-	if (gic < 0 || fdt_get_path(tree, gic, path, sizeof(path)) < 0) {
+	/* A name with a slash in it, or one that two nodes have, makes a path that leads elsewhere. */
+	if (gic < 0 || fdt_get_path(tree, gic, path, sizeof(path)) < 0 || fdt_path_offset(tree, path) != gic) {
 		gh_fdt_found(check, GH_RULE_GIC_PATH, check->config, "%s",
-			     gic < 0 ? "there is no such node" : "it is longer");
+			     gic < 0 ? "there is no such node" : "no path leads there, or it is longer");
 		return;
 	}
 	if (fdt_node_check_compatible(tree, gic, "arm,gic-v3") != 0)

@@ -60,13 +60,12 @@ struct gh_mapping {
 
 struct gh_courier;
 struct gh_resampler;
-struct gh_ending;
 
 /* The hot words of a vCPU that mean nothing in a forked child; each has a line of the cache. */
 struct gh_vcpu_live {
+	_Alignas(GH_BUS_LINE) _Atomic enum gh_pending pending;
 	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
-	_Alignas(GH_BUS_LINE) _Atomic uint64_t owner;
-	_Atomic enum gh_pending pending;
+	_Atomic uint64_t owner;
 };
 
 struct gh_wiped {
@@ -104,7 +103,6 @@ struct gh_vm {
 	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
 	uint64_t wanted_redistributors; /* as the options said; the start may choose another place */
 	bool gone;                      /* BROKEN, and the kernel's VM is closed already */
-	struct gh_ending *ending;       /* NULL: the kernel tells of the end */
 };
 
 /*
@@ -151,10 +149,10 @@ struct gh_vcpu {
 	struct gh_vcpu *next;
 	struct gh_vcpu_live *live;
 	/* What `where` becomes in the next entry: FRAGILE if an answer is on its way that a signal could destroy. */
-	atomic_uint entry;                 /* ordered by live->pending */
-	uint32_t entries;                  /* fragile ones so far, in steps of GH_PLACES */
-	bool made;                         /* the kernel has it */
-	bool is_fragile;                   /* GH_QUIRK_FRAGILE_ANSWER */
+	atomic_uint entry;       /* ordered by live->pending */
+	uint32_t entries;        /* what `entry` was for the last fragile one; each has a number of its own */
+	bool made;               /* the kernel has it */
+	uint64_t fragile_values; /* an answer with one of these bits is fragile: all (GH_QUIRK_FRAGILE_ANSWER), or none */
 	int (*run)(struct gh_bvcpu *vcpu); /* gh_backend::vcpu_run, two loads nearer */
 	/*
 	 * The kick protocol: kick.c and courier.c. A nudge stays latched while there is something to look at before the next
@@ -253,6 +251,9 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count);
 void gh_regions_free(struct gh_vm *vm);
 
+/* vcpu.c: a load that waited when the VM ended waits for nothing */
+void gh_vcpu_drop_load(struct gh_vcpu *vcpu);
+
 /* diagnosis.c: `error` because the guest did not get a page. */
 int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit);
 
@@ -308,10 +309,6 @@ int gh_courier_start(struct gh_vm *vm);
 void gh_courier_stop(struct gh_vm *vm);
 /* Async-signal-safe. */
 void gh_courier_call(struct gh_vm *vm);
-
-/* ending.c: nothing at all where the kernel tells of a VM's end */
-int gh_ending_start(struct gh_vm *vm);
-void gh_ending_stop(struct gh_vm *vm);
 
 /* irq.c, irq_line.c and ioevent.c; serial */
 /* Of a start, before the first kernel request. */

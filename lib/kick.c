@@ -137,6 +137,8 @@ void gh_kick_settle(struct gh_vcpu *vcpu)
 	/* H3. The handler leaves it alone from here on. */
 	if (vcpu->b.immediate_exit != NULL && *vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;
+	if (gh_vm_has_ended(vcpu->vm))
+		gh_vcpu_drop_load(vcpu);
 }
 
 void gh_kick_remind(struct gh_vcpu *vcpu)
@@ -165,7 +167,7 @@ void gh_kick_wake(struct gh_vcpu *vcpu)
 /* Whoever answers wakes the vCPU's thread, unless it is the owner: the one that waits is, or nobody. */
 static void disown(struct gh_vcpu *vcpu)
 {
-	if (gh_kick_is_owner(vcpu))
+	if (gh_kick_is_owner(vcpu->live))
 		return;
 	atomic_store(&vcpu->live->owner, 0);
 	/* An answer that began before may still think so. */

@@ -18,9 +18,9 @@ struct gh_kick_self {
 extern _Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec")));
 
 /* Is this thread prepared, and the last one that was? */
-static inline bool gh_kick_is_owner(struct gh_vcpu *vcpu)
+static inline bool gh_kick_is_owner(struct gh_vcpu_live *live)
 {
-	return atomic_load_explicit(&vcpu->live->owner, memory_order_relaxed) == gh_kick_self.token;
+	return atomic_load_explicit(&live->owner, memory_order_relaxed) == gh_kick_self.token;
 }
 
 static inline bool gh_kick_is_in_guest(struct gh_vcpu *vcpu)
@@ -33,7 +33,7 @@ static inline bool gh_kick_is_in_guest(struct gh_vcpu *vcpu)
 /* Before entries: this thread is the one to wake. */
 static inline int gh_kick_thread(struct gh_vcpu *vcpu)
 {
-	return gh_kick_is_owner(vcpu) ? 0 : gh_kick_prepare(vcpu);
+	return gh_kick_is_owner(vcpu->live) ? 0 : gh_kick_prepare(vcpu);
 }
 
 static inline unsigned int gh_kick_entry(struct gh_vcpu *vcpu)
@@ -51,7 +51,7 @@ static inline void gh_kick_set_fragile(struct gh_vcpu *vcpu)
 {
 	/* One thread at a time: it has the vCPU, or answers its load. */
 	vcpu->entries += GH_PLACES;
-	gh_kick_set_entry(vcpu, vcpu->entries | GH_FRAGILE);
+	gh_kick_set_entry(vcpu, vcpu->entries);
 }
 
 /* What `where` becomes for the next entry: of this thread, whoever has answered. */
@@ -95,7 +95,11 @@ static inline int gh_kick_enter(struct gh_vcpu *vcpu)
 /* To BUSY: no signal of a kick is under way any more, or will be. */
 static inline void gh_kick_pause(struct gh_vcpu *vcpu)
 {
-	atomic_store(&vcpu->where, GH_BUSY);
+	struct gh_vcpu *same = vcpu;
+
+	/* So that the address is not one from before the entry, in a register that had to be saved. */
+	__asm__("" : "+r"(same));
+	atomic_store(&same->where, GH_BUSY);
 	GH_POINT(LEAVE_OUT);
 	if (gh_kick_pending(vcpu))
 		gh_kick_settle(vcpu);

@@ -96,10 +96,10 @@ static inline bool is_answered(struct gh_vcpu *vcpu, int verdict, uint64_t value
 		return false;
 	if (mmio->is_store != 0)
 		return true;
-	if (gh_vcpu_pending(vcpu) != GH_PENDING_LOAD)
+	if (gh_vcpu_pending(vcpu->live) != GH_PENDING_LOAD)
 		return false;
 	gh_vcpu_put_answer(vcpu, value);
-	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu->live, GH_PENDING_NOTHING);
 	return true;
 }
 
@@ -112,14 +112,14 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 	const struct gh_exit_mmio *mmio = &vcpu->b.exit.mmio;
 
 	/* Before the place is published, which says whether an answer is on its way. */
-	if (gh_vcpu_pending(vcpu) > GH_PENDING_STORE)
+	if (gh_vcpu_pending(vcpu->live) > GH_PENDING_STORE)
 		return gh_vcpu_start_out(vcpu);
 	for (;;) {
 		uint64_t value;
 		int verdict;
 
 		gh_kick_return(vcpu);
-		if (!gh_kick_is_owner(vcpu))
+		if (!gh_kick_is_owner(vcpu->live))
 			return gh_vcpu_start_out(vcpu);
 		if (!gh_vcpu_enter(vcpu, &verdict))
 			return gh_vcpu_go_on(vcpu, verdict);

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -49,6 +50,22 @@ static int check_file(struct gh_vm *vm, const struct gh_memory *memory)
 	return 0;
 }
 
+/* Memory of the device that the caller has named. */
+static int make_from_device(struct gh_vm *vm, const struct gh_memory *memory)
+{
+	struct gh_sys *sys = vm->b.sys;
+	int device = sys->open(sys, memory->device, O_RDWR);
+	int fd;
+
+	if (device < 0)
+		return gh_fail(&vm->failure, device, STEP, "open",
+			       "Look for the devices of contiguous memory in /dev, or pass an open descriptor.",
+			       "%s cannot be opened (%s).", memory->device, strerror(-device));
+	fd = vm->b.ops->vm_file(&vm->b, device, memory->length, memory->flags);
+	(void)sys->close(sys, device);
+	return fd;
+}
+
 /* A file of the kernel's own, where memory must be of one. */
 static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_fd)
 {
@@ -62,7 +79,10 @@ static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Leave own-files-only out of quirks_on.",
 			       "This backend has no code for memory of the kernel's own files.");
 	vm->failure.error = 0;
-	fd = vm->b.ops->vm_file(&vm->b, memory->fd, memory->length, memory->flags);
+	if (memory->device != NULL)
+		fd = make_from_device(vm, memory);
+	else
+		fd = vm->b.ops->vm_file(&vm->b, memory->fd, memory->length, memory->flags);
 	if (fd < 0)
 		return vm->failure.error != 0 ? fd : gh_fail_request(&vm->failure, fd, STEP, "");
 	*ret_fd = fd;

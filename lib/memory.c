@@ -43,9 +43,9 @@ static int check_contiguous(struct gh_vm *vm, const struct gh_memory *memory)
 	if (!gh_can(&vm->b, GH_FEATURE_CONTIGUOUS_MEMORY) || vm->b.ops->vm_file == NULL)
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL, "Use other memory.",
 			       "This hypervisor's kernel has no contiguous memory to give.");
-	if (memory->host != NULL || memory->fd < 0 || memory->offset != 0)
+	if (memory->host != NULL || memory->fd < -1 || (memory->fd < 0) == (memory->device == NULL) || memory->offset != 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP,
-					"Contiguous memory needs the descriptor of its device, and no mapping or offset.");
+					"Contiguous memory needs the path or the descriptor of its device, and no more.");
 	return 0;
 }
 
@@ -54,6 +54,8 @@ static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	if ((memory->flags & GH_MEMORY_CONTIGUOUS) != 0)
 		return check_contiguous(vm, memory);
+	if (memory->device != NULL)
+		return gh_fail_argument(&vm->failure, -EINVAL, STEP, "A device is for contiguous memory.");
 	if (gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY) && (memory->host != NULL || memory->fd >= 0))
 		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP, NULL,
 			       "Let the library make the memory: host NULL and fd -1, then gh_vm_pointer().",
@@ -128,11 +130,19 @@ static int check_room(struct gh_vm *vm, const struct gh_memory *memory)
 		       (unsigned long long)parts, (unsigned long long)(caps->region_piece >> 20), caps->max_regions);
 }
 
+/* Most kernels take what comes after the start, and never give it to the guest. */
+static bool is_time(struct gh_vm *vm)
+{
+	enum gh_vm_state state = atomic_load(&vm->state);
+
+	return state == GH_VM_OPEN || (state == GH_VM_STARTED && gh_can(&vm->b, GH_FEATURE_LATE_MEMORY));
+}
+
 static int check(struct gh_vm *vm, const struct gh_memory *memory)
 {
 	int ret;
 
-	if (atomic_load(&vm->state) != GH_VM_OPEN)
+	if (!is_time(vm))
 		return gh_fail_state(&vm->failure, STEP, "The VM has been started.");
 	ret = check_flags(vm, memory);
 	if (ret == 0)
@@ -269,6 +279,15 @@ static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 	vm->failure = failure;
 }
 
+/* What comes after the start: the guest has it from now on. */
+static int lend_at_once(struct gh_vm *vm)
+{
+	int ret = gh_regions_give_up(vm);
+
+	gh_regions_lent(vm);
+	return ret;
+}
+
 /* The host's side of it, and then the kernel's. */
 static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh_region *whole, uint32_t parts)
 {
@@ -291,7 +310,7 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 	}
 	gh_mapping_keep(vm, whole, &mapping);
 	vm->mappings[first] = mapping;
-	return 0;
+	return atomic_load(&vm->state) == GH_VM_STARTED ? lend_at_once(vm) : 0;
 }
 
 /* Under the lock. */

@@ -2,6 +2,7 @@
 /* Finding a hypervisor: which device, on which machine, of which backend, and why not. */
 #include "internal.h"
 #include "opts.h"
+#include "why.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@ struct gh_probe {
 	unsigned int count;
 	struct gh_probe_entry entries[REAL_BACKENDS + 1];
 	char *device; /* that the entries point to, if the caller or the environment gave it */
+	uint64_t lock_limit;
 };
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
@@ -127,38 +129,10 @@ static void leave_place(const struct place *place)
 
 /* --- one backend -------------------------------------------------------------------------------------------------- */
 
-static int explain_open(struct gh_failure *failure, int error, const char *path)
+/* Out of memory or descriptors: the next device would not do better. */
+static bool is_about_process(int error)
 {
-	const char *remedy = "See the kernel's log.";
-	const char *cause = "The kernel refused to open it.";
-
-	switch (error) {
-	case -ENOENT:
-		cause = "There is no such device node: the kernel has no driver for this hypervisor, the driver did not "
-			"find it "
-			"at boot (a missing devicetree node, another hypervisor), or it is hidden from this process.";
-		remedy = "Check the kernel's configuration and log, or use a simulated device (sim:gunyah, sim:gzvm).";
-		break;
-	case -EACCES:
-	case -EPERM:
-		cause = "This process may not open it: file mode (0600 root on many phones) or SELinux.";
-		remedy = "Run with more rights, change the node's mode, or pass an open descriptor "
-			 "(gh_vm_options::device_fd).";
-		break;
-	case -ENXIO:
-	case -ENODEV:
-		cause = "The node is there, and no driver behind it.";
-		remedy = "Load the driver's module.";
-		break;
-	case -EMFILE:
-	case -ENFILE:
-		cause = "There are too many open descriptors.";
-		remedy = "Close some, or raise the limit (RLIMIT_NOFILE).";
-		break;
-	default:
-		break;
-	}
-	return gh_fail(failure, error, "open the device", "open", remedy, "%s: %s", path, cause);
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
 static int not_ours(struct gh_failure *failure, const struct gh_backend *backend)
@@ -167,99 +141,142 @@ static int not_ours(struct gh_failure *failure, const struct gh_backend *backend
 		       "The device does not answer as backend \"%s\" expects.", backend->name);
 }
 
-/* Opens, or copies, the device and asks the backend. On failure nothing stays open. */
-static int try_backend(const struct gh_vm_options *options, const struct place *place, const struct gh_backend *backend,
-		       struct gh_target *ret_target, struct gh_failure *failure)
+/* The backend's own probe has failed. */
+static int refuse(struct gh_refusal *refusal, const struct gh_backend *backend, int error)
 {
-	const char *path = place->path != NULL ? place->path : backend->device;
+	bool is_told = refusal->failure.error != 0;
+
+	if (is_about_process(error))
+		refusal->missing = GH_MISSING_RESOURCE;
+	else if (error == -ENODEV)
+		refusal->missing = is_told ? GH_MISSING_DIALECT : GH_MISSING_RELATION;
+	else
+		refusal->missing = GH_MISSING_OTHER;
+	if (is_told)
+		return error;
+	return error == -ENODEV ? not_ours(&refusal->failure, backend)
+				: gh_fail_request(&refusal->failure, error, STEP, "probe");
+}
+
+static int open_device(const struct gh_vm_options *options, const struct place *place, const struct gh_backend *backend,
+		       struct gh_refusal *refusal)
+{
 	struct gh_sys *sys = place->sys;
-	int ret;
 	int fd;
 
 	if (backend->device == NULL)
-		fd = -1;
-	else if (options->device_fd >= 0)
-		fd = sys->dup(sys, options->device_fd, 0);
-	else
-		fd = sys->open(sys, path, O_RDWR);
-	if (fd < 0 && backend->device != NULL)
-		return explain_open(failure, fd, options->device_fd >= 0 ? "the adopted descriptor" : path);
-	failure->error = 0;
+		return -1;
+	if (options->device_fd < 0)
+		refusal->path = place->path != NULL ? place->path : backend->device;
+	fd = options->device_fd < 0 ? sys->open(sys, refusal->path, O_RDWR) : sys->dup(sys, options->device_fd, 0);
+	return fd < 0 ? gh_why_open(refusal, fd) : fd;
+}
+
+/* Opens, or copies, the device and asks the backend. On failure nothing stays open. */
+static int try_backend(const struct gh_vm_options *options, const struct place *place, const struct gh_backend *backend,
+		       struct gh_target *ret_target, struct gh_refusal *ret_refusal)
+{
+	const struct gh_refusal none = { .failure = GH_FAILURE_INIT };
+	struct gh_sys *sys = place->sys;
+	int fd;
+	int ret;
+
+	*ret_refusal = none;
+	fd = open_device(options, place, backend, ret_refusal);
+	if (ret_refusal->failure.error != 0)
+		return fd;
 	*ret_target = (struct gh_target){ .sys = sys, .ops = backend, .fd = fd };
-	ret = backend->probe(sys, fd, &ret_target->caps, failure);
-	if (ret == 0)
-		ret = gh_caps_override(&ret_target->caps, backend, options, failure);
-	if (ret == 0)
-		return 0;
+	ret = backend->probe(sys, fd, &ret_target->caps, &ret_refusal->failure);
+	if (ret < 0) {
+		ret_refusal->dialect = ret_target->caps.dialect;
+		ret = refuse(ret_refusal, backend, ret);
+	} else {
+		ret = gh_caps_override(&ret_target->caps, backend, options, &ret_refusal->failure);
+		if (ret == 0)
+			return 0;
+		ret_refusal->missing = GH_MISSING_FEATURE;
+	}
 	if (fd >= 0)
 		(void)sys->close(sys, fd);
-	if (failure->error == 0)
-		return ret == -ENODEV ? not_ours(failure, backend) : gh_fail_request(failure, ret, STEP, "probe");
 	return ret;
 }
 
 /*
  * Which of two refusals says more to somebody who did not name a backend: a device that is there and cannot be used says
- * more than one that is not the backend's at all, which no request tells of, and that more than one that is missing.
+ * more than one that is not the backend's at all, and that more than one that is missing.
  */
-static bool says_more(const struct gh_failure *candidate, const struct gh_failure *best)
+static int weight(const struct gh_refusal *refusal)
 {
-	if (best->error == 0)
-		return true;
-	if (candidate->error == -ENOENT)
-		return false;
-	return best->error == -ENOENT || (best->request[0] == '\0' && candidate->request[0] != '\0');
+	switch (refusal->missing) {
+	case GH_MISSING_NOTHING:
+		return 0;
+	case GH_MISSING_NODE:
+		return 1;
+	case GH_MISSING_RELATION:
+		return 2;
+	default:
+		return 3;
+	}
 }
 
-/* Out of memory or descriptors: the next device would not do better. */
-static bool is_about_process(int error)
+static int tell(const struct gh_vm_options *options, const struct gh_refusal *refusal, int error)
 {
-	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+	if (options->failure != NULL) {
+		*options->failure = refusal->failure;
+		options->failure->error = error;
+	}
+	return error;
+}
+
+static int no_hypervisor(const struct gh_vm_options *options, const struct gh_refusal *best)
+{
+	if (best->missing != GH_MISSING_NODE)
+		return tell(options, best, -ENODEV);
+	return gh_fail(options->failure, -ENODEV, STEP, "open",
+		       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah).",
+		       "There is none of %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
+		       real_backends[2]->device);
 }
 
 static int try_all(const struct gh_vm_options *options, const struct place *place, struct gh_target *ret_target)
 {
-	struct gh_failure best = GH_FAILURE_INIT;
-	struct gh_failure failure = GH_FAILURE_INIT;
-	int ret = -ENODEV;
+	struct gh_refusal best = { .missing = GH_MISSING_NOTHING };
+	const struct gh_backend *best_backend = NULL;
 
 	for (size_t i = 0; i < REAL_BACKENDS; i++) {
+		struct gh_refusal refusal;
+		int ret;
+
 		if (!is_wanted(options, real_backends[i]))
 			continue;
-		ret = try_backend(options, place, real_backends[i], ret_target, &failure);
+		ret = try_backend(options, place, real_backends[i], ret_target, &refusal);
 		if (ret == 0)
 			return 0;
-		if (is_about_process(ret)) {
-			if (options->failure != NULL)
-				*options->failure = failure;
-			return ret;
+		if (is_about_process(ret))
+			return tell(options, &refusal, ret);
+		if (weight(&refusal) > weight(&best)) {
+			best = refusal;
+			best_backend = real_backends[i];
 		}
-		if (says_more(&failure, &best))
-			best = failure;
 	}
-	if (options->failure != NULL)
-		*options->failure = best;
+	if (options->failure != NULL && best_backend != NULL)
+		gh_why_look(place->sys, best_backend, &best);
 	if (!is_auto(options) || place->path != NULL || options->device_fd >= 0)
-		return best.error != 0 ? best.error : ret;
-	if (options->failure != NULL && best.error == -ENOENT)
-		return gh_fail(options->failure, -ENODEV, STEP, "open",
-			       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah).",
-			       "There is none of %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
-			       real_backends[2]->device);
-	if (options->failure != NULL)
-		options->failure->error = -ENODEV;
-	return -ENODEV;
+		return tell(options, &best, best.failure.error);
+	return no_hypervisor(options, &best);
 }
 
 static int open_fake(const struct gh_vm_options *options, struct gh_target *ret_target)
 {
-	struct gh_failure failure = GH_FAILURE_INIT;
 	const struct place place = { .sys = gh_sys_kernel() };
+	struct gh_refusal refusal;
+	int ret;
 
 	if (options->fake == NULL)
 		return gh_fail_argument(options->failure, -EINVAL, STEP,
 					"The backend \"fake\" needs a script (gh_vm_options::fake).");
-	return try_backend(options, &place, &gh_backend_fake, ret_target, &failure);
+	ret = try_backend(options, &place, &gh_backend_fake, ret_target, &refusal);
+	return ret < 0 ? tell(options, &refusal, ret) : 0;
 }
 
 int gh_target_open(const struct gh_vm_options *options, struct gh_target *ret_target)
@@ -293,23 +310,36 @@ static void fill(struct gh_probe_entry *entry, const struct gh_caps *caps)
 	entry->gpa_align = caps->gpa_align;
 	entry->features = caps->features;
 	entry->quirks = caps->quirks;
+	entry->max_lines = caps->max_lines;
+	entry->mmio_end = caps->mmio_end;
 }
 
 static void probe_one(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place,
 		      const struct gh_backend *backend)
 {
 	const struct gh_failure no_failure = GH_FAILURE_INIT;
-	struct gh_probe_entry *entry = &probe->entries[probe->count++];
+	struct gh_probe_entry *entry = &probe->entries[probe->count];
+	struct gh_refusal refusal;
 	struct gh_target target;
 
+	if (probe->count++ == 0)
+		probe->lock_limit = gh_why_lock_limit(place->sys);
 	entry->backend = backend->name;
 	entry->device = probe->device != NULL ? probe->device : backend->device;
 	entry->dialect = "";
 	entry->failure = no_failure;
-	if (try_backend(options, place, backend, &target, &entry->failure) < 0)
+	entry->caution = no_failure;
+	entry->lock_limit = probe->lock_limit;
+	if (try_backend(options, place, backend, &target, &refusal) < 0) {
+		gh_why_look(place->sys, backend, &refusal);
+		entry->missing = refusal.missing;
+		entry->failure = refusal.failure;
+		entry->dialect = refusal.dialect != NULL ? refusal.dialect : "";
 		return;
-	fill(entry, &target.caps);
+	}
 	(void)place->sys->close(place->sys, target.fd);
+	fill(entry, &target.caps);
+	gh_why_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
 }
 
 static int name_device(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place)

@@ -172,7 +172,6 @@ static int check(struct gh_vm *vm)
 /* With all vCPUs claimed. */
 static int reset(struct gh_vm *vm)
 {
-	gh_ending_stop(vm);
 	/* In the order of gh_vm_close(). The courier and the resampler stay: they have nothing to do. */
 	gh_ioevents_deactivate(vm);
 	gh_irqfds_deactivate(vm);

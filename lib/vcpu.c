@@ -91,7 +91,8 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	vcpu->vm = vm;
 	vcpu->live = &vm->wiped->vcpus[id];
 	atomic_init(&vcpu->entry, GH_INSIDE);
-	vcpu->is_fragile = gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER);
+	vcpu->entries = GH_FRAGILE;
+	vcpu->fragile_values = gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER) ? UINT64_MAX : 0;
 	vcpu->run = vm->b.ops->vcpu_run;
 	vcpu->failure.size = sizeof(vcpu->failure);
 	vcpu->b.vm = &vm->b;
@@ -160,7 +161,7 @@ static int deliver_end(struct gh_vcpu *vcpu)
 {
 	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
 	vcpu->b.exit = vcpu->vm->end;
-	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu->live, GH_PENDING_NOTHING);
 	return 0;
 }
 
@@ -178,7 +179,7 @@ static int deliver(struct gh_vcpu *vcpu)
 		gh_vcpu_deliver_mmio(vcpu);
 		return 0;
 	case GH_EXIT_HYPERCALL:
-		gh_vcpu_set_pending(vcpu, GH_PENDING_HYPERCALL);
+		gh_vcpu_set_pending(vcpu->live, GH_PENDING_HYPERCALL);
 		return 0;
 	case GH_EXIT_STOPPED:
 		gh_vm_set_end(vcpu->vm, vcpu, &vcpu->b.exit);
@@ -218,9 +219,9 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
 	/* The kernel has taken the answer, whatever it returned; where an interruption leaves it out, it stays in place. */
 	if (ret != -ECANCELED) {
 		gh_kick_set_entry(vcpu, GH_INSIDE);
-		gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+		gh_vcpu_set_pending(vcpu->live, GH_PENDING_NOTHING);
 	}
-	if (ret == 0)
+	if (ret >= 0)
 		return deliver(vcpu);
 	if (gh_vm_has_ended(vcpu->vm))
 		return deliver_end(vcpu);
@@ -251,7 +252,7 @@ static int conclude(struct gh_vcpu *vcpu, int ret, unsigned int *busy)
  */
 static void renew_entry(struct gh_vcpu *vcpu)
 {
-	if (gh_vcpu_pending(vcpu) == GH_PENDING_NOTHING && gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
+	if (gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && gh_kick_entry(vcpu) % GH_PLACES == GH_FRAGILE)
 		gh_kick_set_fragile(vcpu);
 }
 
@@ -287,7 +288,7 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		return gh_fail_state(&vcpu->failure, STEP_RUN, "The VM has not been started.");
 	if (gh_kick_take(vcpu))
 		return deliver_interruption(vcpu);
-	pending = gh_vcpu_pending(vcpu);
+	pending = gh_vcpu_pending(vcpu->live);
 	if (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED)
 		return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, NULL, "Call gh_mmio_complete() with the value first.",
 			       "The guest's load waits for its answer.");
@@ -296,13 +297,17 @@ static int run_with_care(struct gh_vcpu *vcpu)
 		return gh_fail_request(&vcpu->failure, ret, STEP_RUN, "rt_sigprocmask");
 	if (pending == GH_PENDING_HYPERCALL && vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, not_supported);
-	gh_vcpu_set_pending(vcpu, GH_PENDING_NOTHING);
+	gh_vcpu_set_pending(vcpu->live, GH_PENDING_NOTHING);
 	GH_POINT(RUN_CHECKED);
 	return run_until_exit(vcpu, -ECANCELED);
 }
 
 static int finish(struct gh_vcpu *vcpu, int ret)
 {
+	/* The counterpart of gh_vm_set_end(): one of the two sees the other's. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (gh_vm_has_ended(vcpu->vm))
+		gh_vcpu_drop_load(vcpu);
 	gh_kick_remind(vcpu);
 	renew_entry(vcpu);
 	return ret;
@@ -325,18 +330,20 @@ __attribute__((noinline, cold)) int gh_vcpu_go_on(struct gh_vcpu *vcpu, int resu
 
 int gh_vcpu_run(struct gh_vcpu *vcpu, const struct gh_exit **ret_exit)
 {
+	struct gh_vcpu_live *live;
 	bool ready;
 	int ret;
 
 	if (vcpu == NULL || ret_exit == NULL)
 		return -EINVAL;
 	GH_POINT(RUN_BEGUN);
+	live = vcpu->live;
 	/* Before the claim, which tells kickers whether an answer is on its way. */
-	ready = gh_vcpu_pending(vcpu) <= GH_PENDING_STORE;
+	ready = gh_vcpu_pending(live) <= GH_PENDING_STORE;
 	if (!gh_kick_begin(vcpu))
 		return -EPERM;
 	/* The owner afterwards: another thread may have run the vCPU before this one had begun. */
-	if (!ready || !gh_kick_is_owner(vcpu))
+	if (!ready || !gh_kick_is_owner(live))
 		ret = gh_vcpu_start_out(vcpu);
 	else if (gh_vcpu_enter(vcpu, &ret))
 		ret = 0;
@@ -365,10 +372,17 @@ static int check_answer(struct gh_vcpu *vcpu)
 	return 0;
 }
 
-/* Of several threads that answer, one does. */
-static bool begin_answer(struct gh_vcpu *vcpu, enum gh_pending wanted)
+void gh_vcpu_drop_load(struct gh_vcpu *vcpu)
 {
-	return atomic_compare_exchange_strong(&vcpu->live->pending, &wanted, GH_PENDING_BEING_ANSWERED);
+	enum gh_pending load = GH_PENDING_LOAD;
+
+	(void)atomic_compare_exchange_strong(&vcpu->live->pending, &load, GH_PENDING_NOTHING);
+}
+
+/* Of several threads that answer, one does. */
+static bool begin_answer(struct gh_vcpu_live *live, enum gh_pending wanted)
+{
+	return atomic_compare_exchange_strong(&live->pending, &wanted, GH_PENDING_BEING_ANSWERED);
 }
 
 /* The vCPU's thread may wait for it (gh_vcpu_loop()). */
@@ -378,11 +392,11 @@ static __attribute__((noinline)) void end_answer_for_another(struct gh_vcpu *vcp
 	gh_kick_wake(vcpu);
 }
 
-static void end_answer(struct gh_vcpu *vcpu, enum gh_pending now)
+static void end_answer(struct gh_vcpu *vcpu, struct gh_vcpu_live *live, enum gh_pending now)
 {
 	/* Sequentially consistent, after begin_answer(): the counterpart of gh_kick_wait(). */
-	if (atomic_load(&vcpu->live->owner) == gh_kick_self.token)
-		gh_vcpu_set_pending(vcpu, now);
+	if (atomic_load(&live->owner) == gh_kick_self.token)
+		gh_vcpu_set_pending(live, now);
 	else
 		end_answer_for_another(vcpu, now);
 }
@@ -396,14 +410,17 @@ static __attribute__((noinline, cold)) int refuse_answer(struct gh_vcpu *vcpu)
 
 int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 {
+	struct gh_vcpu_live *live;
+
 	if (vcpu == NULL)
 		return -EINVAL;
-	/* In a forked child there is none. */
-	if (gh_vm_has_ended(vcpu->vm) || !begin_answer(vcpu, GH_PENDING_LOAD))
+	live = vcpu->live;
+	/* In a forked child there is none, nor after the end. */
+	if (!begin_answer(live, GH_PENDING_LOAD))
 		return refuse_answer(vcpu);
 	GH_POINT(ANSWER_BEGUN);
 	gh_vcpu_put_answer(vcpu, value);
-	end_answer(vcpu, GH_PENDING_NOTHING);
+	end_answer(vcpu, live, GH_PENDING_NOTHING);
 	return 0;
 }
 
@@ -426,10 +443,10 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	if (ret < 0)
 		return ret;
 	/* A store cannot be failed any more when its vCPU runs on. */
-	if (gh_vcpu_pending(vcpu) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
+	if (gh_vcpu_pending(vcpu->live) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
-	if (!begin_answer(vcpu, was)) {
-		bool is_fault = gh_vcpu_pending(vcpu) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
+	if (!begin_answer(vcpu->live, was)) {
+		bool is_fault = gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
 
 		return is_fault ? refuse_to_fail(vcpu) : wrong_answer(vcpu);
 	}
@@ -439,11 +456,11 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	else
 		ret = vcpu->b.vm->ops->vcpu_abort(&vcpu->b);
 	/* A signal would take the abort away as it does an answer (H1). */
-	if (ret == 0 && vcpu->is_fragile)
+	if (ret == 0 && vcpu->fragile_values != 0)
 		gh_kick_set_fragile(vcpu);
 	if (ret < 0 && ret != -EOPNOTSUPP)
 		(void)gh_fail_request(&vcpu->failure, ret, STEP_ANSWER, "abort into the guest");
-	end_answer(vcpu, ret < 0 ? was : GH_PENDING_NOTHING);
+	end_answer(vcpu, vcpu->live, ret < 0 ? was : GH_PENDING_NOTHING);
 	return ret;
 }
 
@@ -456,10 +473,10 @@ int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
 	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
-	if (!begin_answer(vcpu, GH_PENDING_HYPERCALL))
+	if (!begin_answer(vcpu->live, GH_PENDING_HYPERCALL))
 		return wrong_answer(vcpu);
 	if (vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
-	end_answer(vcpu, GH_PENDING_NOTHING);
+	end_answer(vcpu, vcpu->live, GH_PENDING_NOTHING);
 	return 0;
 }

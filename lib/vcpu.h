@@ -6,19 +6,19 @@
 #include "exit.h"
 #include "kick.h"
 
-static inline void gh_vcpu_set_pending(struct gh_vcpu *vcpu, enum gh_pending pending)
+static inline void gh_vcpu_set_pending(struct gh_vcpu_live *live, enum gh_pending pending)
 {
-	atomic_store_explicit(&vcpu->live->pending, pending, memory_order_release);
+	atomic_store_explicit(&live->pending, pending, memory_order_release);
 }
 
-static inline enum gh_pending gh_vcpu_pending(struct gh_vcpu *vcpu)
+static inline enum gh_pending gh_vcpu_pending(struct gh_vcpu_live *live)
 {
-	return atomic_load_explicit(&vcpu->live->pending, memory_order_acquire);
+	return atomic_load_explicit(&live->pending, memory_order_acquire);
 }
 
 static inline void gh_vcpu_deliver_mmio(struct gh_vcpu *vcpu)
 {
-	gh_vcpu_set_pending(vcpu, (enum gh_pending)(GH_PENDING_LOAD - vcpu->b.exit.mmio.is_store));
+	gh_vcpu_set_pending(vcpu->live, (enum gh_pending)(GH_PENDING_LOAD - vcpu->b.exit.mmio.is_store));
 }
 
 /*
@@ -30,7 +30,7 @@ static inline bool gh_vcpu_enter(struct gh_vcpu *vcpu, int *ret_result)
 {
 	vcpu->failure.error = 0;
 	*ret_result = gh_kick_enter(vcpu);
-	if (*ret_result != 0 || vcpu->b.exit.kind != GH_EXIT_MMIO)
+	if (*ret_result != 0)
 		return false;
 	gh_kick_set_entry(vcpu, GH_INSIDE);
 	gh_vcpu_deliver_mmio(vcpu);
@@ -43,7 +43,7 @@ static inline void gh_vcpu_put_answer(struct gh_vcpu *vcpu, uint64_t value)
 {
 	gh_value_put(vcpu->b.answer, value);
 	GH_POINT(ANSWER_WRITTEN);
-	if (vcpu->is_fragile && value != 0)
+	if (__builtin_expect((value & vcpu->fragile_values) != 0, true))
 		gh_kick_set_fragile(vcpu);
 	GH_POINT(ANSWER_MARKED);
 }

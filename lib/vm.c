@@ -211,7 +211,6 @@ void gh_vm_close(struct gh_vm *vm)
 	vm->b.in_child = gh_vm_is_forked(vm);
 	gh_bus_clear(vm);
 	gh_courier_stop(vm);
-	gh_ending_stop(vm);
 	gh_resample_stop(vm);
 	/* Eventfds before the VM (Gunyah, section 10.2), and vCPUs before it, too (GenieZone: use after free otherwise). */
 	gh_ioevents_free(vm);
@@ -426,9 +425,7 @@ static int apply(struct gh_vm *vm)
 	ret = gh_ioevents_activate(vm);
 	if (ret == 0)
 		ret = gh_irqfds_activate(vm);
-	if (ret == 0)
-		ret = gh_irqs_activate(vm);
-	return ret < 0 ? ret : gh_ending_start(vm);
+	return ret < 0 ? ret : gh_irqs_activate(vm);
 }
 
 static int start(struct gh_vm *vm)
@@ -478,11 +475,14 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 	(void)pthread_mutex_lock(&vm->lock);
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
-		atomic_store_explicit(&vm->end_state, GH_END_SET, memory_order_release);
+		atomic_store(&vm->end_state, GH_END_SET);
 		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
 				gh_kick(other, GH_NUDGE);
+		/* After the nudges: a load that is delivered later finds its own (gh_kick_settle()). */
+		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
+			gh_vcpu_drop_load(other);
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

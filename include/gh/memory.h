@@ -33,8 +33,8 @@ enum gh_memory_flag {
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
 	/**
-	 * Contiguous memory of a device of the platform (#GH_FEATURE_CONTIGUOUS_MEMORY): gh_memory::fd is a descriptor of that
-	 * device (for example `/dev/oemvm_cma`), from which the library gets the memory.
+	 * Contiguous memory that the platform has set aside (#GH_FEATURE_CONTIGUOUS_MEMORY), of the device that
+	 * gh_memory::device or gh_memory::fd says, for example `/dev/oemvm_cma`.
 	 */
 	GH_MEMORY_CONTIGUOUS = 1 << 8,
 };
@@ -72,12 +72,17 @@ struct gh_memory {
 	uint32_t reserved2; /**< 0. */
 	uint64_t
 		offset; /**< Where in the file the region begins, in bytes, a multiple of the page size; 0 without a file. */
+	/**
+	 * With #GH_MEMORY_CONTIGUOUS: path of the device, which the library opens and closes; fd must be -1 then. NULL: fd is a
+	 * descriptor of it. Not needed after the call.
+	 */
+	const char *device;
 };
 
 /** @brief Initial value of #gh_memory: shared, for everything. */
 #define GH_MEMORY_INIT                                                                                                     \
 	{                                                                                                                  \
-		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0, -1, 0, 0                                           \
+		sizeof(struct gh_memory), 0, 0, NULL, GH_MEMORY_RWX, 0, -1, 0, 0, NULL                                     \
 	}
 
 /** @brief What gh_vm_region() tells. */
@@ -111,7 +116,8 @@ GH_BEGIN_DECLS
  * first, and the others have the labels 255, 254 and so on. gh_fdt_finish() writes their vdevices.
  *
  * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
- * a vCPU says #GH_EXIT_PAGE_FAULT.
+ * a vCPU says #GH_EXIT_PAGE_FAULT. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
+ * is the guest's at once, and what a guest already knew of the address space stays as it was.
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its
  * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
@@ -121,7 +127,7 @@ GH_BEGIN_DECLS
  * some of its parts already, the library makes a new VM without it. Only if the kernel refuses that, too, the VM is good for
  * nothing but gh_vm_reset(), which tries again, and gh_vm_close().
  *
- * @param[in] vm      VM that has not been started.
+ * @param[in] vm      VM that has not been started, or one with #GH_FEATURE_LATE_MEMORY.
  * @param[in] memory  What to map where; not needed after the call, except the caller's mapping.
  * @param[out] ret_id Receives the region's id; left untouched on failure. May be NULL.
  *
@@ -137,7 +143,7 @@ GH_BEGIN_DECLS
  * @retval -EOPNOTSUPP Lending, or contiguous memory, where there is none; a caller's mapping or file, where the kernel takes
  *                 only its own (#GH_QUIRK_OWN_FILES_ONLY); filling a caller's mapping in advance, where the kernel cannot.
  * @retval -ENOMEM Out of memory, or more locked memory than the process may have. gh_vm_failure() says which.
- * @retval -EBUSY  The VM has been started.
+ * @retval -EBUSY  The VM has been started, and takes no more; or its start has failed.
  * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of the kernel.
  *

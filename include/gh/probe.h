@@ -44,6 +44,7 @@ enum gh_feature {
 	GH_FEATURE_CONTIGUOUS_MEMORY = 1 << 21, /**< Contiguous memory that the kernel has set aside can be given. */
 	GH_FEATURE_AUTHENTICATION = 1 << 22,    /**< How the hypervisor authenticates a VM can be chosen. */
 	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
+	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
 	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
 };
 
@@ -78,8 +79,9 @@ enum gh_quirk {
 	 */
 	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
 	/**
-	 * Nobody is told that a VM has ended, nor how: the library asks from time to time, and says #GH_STOP_OTHER. It may be
-	 * that a kernel does not answer either: then kick and close.
+	 * Nobody is told that a VM has ended, nor how: its vCPUs sleep. The library asks when a run is interrupted, and says
+	 * #GH_STOP_OTHER; a kernel that does not know either gives #GH_EXIT_INTERRUPTED. Let the guest say good-bye with a
+	 * store, or kick and close.
 	 */
 	GH_QUIRK_NO_END_EXIT = 1 << 18,
 	/** Memory is lent by a flag, not by a request of its own: the library sets it. */
@@ -97,11 +99,26 @@ enum gh_quirk {
 	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 23,
 };
 
+/** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */
+enum gh_missing {
+	GH_MISSING_NOTHING = 0,    /**< It can be used. */
+	GH_MISSING_NODE = 1,       /**< There is no device node. */
+	GH_MISSING_DRIVER = 2,     /**< There is a node without a driver. */
+	GH_MISSING_PERMISSION = 3, /**< The node's mode does not let this process open it. */
+	GH_MISSING_POLICY = 4,     /**< SELinux, or a container's rules, do not let this process open it. */
+	GH_MISSING_RESOURCE = 5,   /**< This process or the kernel is out of memory or of descriptors. */
+	GH_MISSING_RELATION = 6,   /**< The device is not one of this hypervisor. */
+	GH_MISSING_DIALECT = 7,    /**< The device speaks a form of the interface that libgh does not. */
+	GH_MISSING_FEATURE =
+		8,            /**< The options want a feature that there is no code for, or rule out one that is needed. */
+	GH_MISSING_OTHER = 9, /**< Any other refusal of the kernel. */
+};
+
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */
 struct gh_probe_entry {
 	const char *backend;       /**< "gunyah", "geniezone", "kvm". */
 	const char *device;        /**< Path that was tried. */
-	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if there is none. */
+	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if that is not known. */
 	uint32_t usable;           /**< 1 if gh_vm_open() would use it. */
 	uint32_t max_vcpus;        /**< vCPUs that a VM can have at most. */
 	uint32_t max_regions;      /**< Regions of memory that a VM can have at most. */
@@ -110,6 +127,16 @@ struct gh_probe_entry {
 	uint64_t features;         /**< An or of #gh_feature. */
 	struct gh_failure failure; /**< Why it cannot be used; its error is 0 if it can. */
 	uint64_t quirks;           /**< An or of #gh_quirk. */
+	uint32_t missing;          /**< One of #gh_missing. */
+	uint32_t max_lines;        /**< Interrupt lines are below this. */
+	uint64_t mmio_end;         /**< Accesses from this guest address on are not reported as exits; 0: all are. */
+	/**
+	 * Memory that this process may lock (RLIMIT_MEMLOCK), in bytes; UINT64_MAX: no limit, or none for a process with its
+	 * privileges. With #GH_QUIRK_LOCKS_MEMORY no VM can have more.
+	 */
+	uint64_t lock_limit;
+	struct gh_failure
+		caution; /**< What will fail although it can be used: a limit too low. Its error is 0 if nothing. */
 };
 
 GH_BEGIN_DECLS
@@ -130,9 +157,10 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * open(), close(); Gunyah: GH_CREATE_VM, then GH_VM_ADD_FUNCTION, GH_VM_SET_USER_MEM_REGION and
- * GH_VM_ANDROID_LEND_USER_MEM with a NULL argument; GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
- * KVM_CHECK_EXTENSION.
+ * open(), close(); Gunyah: GH_CREATE_VM, GUNYAH_CREATE_GUEST_MEM with flags that there are not, each request of a VM with a
+ * NULL argument, GH_VM_ANDROID_CHECK_EXTENSION; where that leaves a doubt, GH_VM_SET_USER_MEM_REGION with a page that nobody
+ * may read, and GH_VM_ADD_FUNCTION for two doorbells, with eventfd(), mmap() and munmap(); GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
+ * KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
  * @since 0.1
  */
 GH_API int gh_probe(const struct gh_vm_options *options, struct gh_probe **ret_probe);
@@ -175,6 +203,19 @@ GH_API const struct gh_probe_entry *gh_probe_get(const struct gh_probe *probe, u
  * @since 0.1
  */
 GH_API void gh_probe_free(struct gh_probe *probe);
+
+/**
+ * @brief Name of a reason, for scripts.
+ * @param[in] missing One of #gh_missing.
+ * @return A lower-case word, for example "node", constant; "nothing" for #GH_MISSING_NOTHING; NULL if there is no such reason.
+ *
+ * @mtany
+ * @assafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API const char *gh_missing_name(uint32_t missing);
 
 /**
  * @brief Name of a feature, for people and for options.

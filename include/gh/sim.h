@@ -9,6 +9,10 @@
  *     sim:gunyah/android14-6.1[,engine=kvm|script][,policy=debug|production][,script=FILE]
  *     sim:gzvm/v9[,engine=kvm|script][,script=FILE]
  *
+ * Revisions of `/dev/gunyah`: `v8`, `v10`, `v11`, `v14` and `v17` as posted for Linux; `android14-6.1-early`,
+ * `android14-6.1`, `android15-6.6-early`, `android15-6.6-mid`, `android15-6.6`, `android16-6.12` and `android-latest` of
+ * Android's kernels; and `vendor`, Qualcomm's older interface under the same name. Without a revision it is `android14-6.1`.
+ *
  * The engine is `kvm` (real arm64 guests; needs an arm64 host with `/dev/kvm`) or `script` (a list of guest actions, on any
  * host); left out, it is `script` when a script is given and `kvm` otherwise. The policy says what the resource manager
  * accepts as the main memory: `debug` takes shared and lent memory, `production` lent memory only.

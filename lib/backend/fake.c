@@ -357,7 +357,7 @@ static int fake_vcpu_run(struct gh_bvcpu *vcpu)
 		step = take_step(vcpu->vm->fake, vcpu->id);
 		ret = step != NULL ? perform(vcpu, step) : sleep_a_little(vcpu);
 		if (ret <= 0)
-			return ret;
+			return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
 	}
 }
 

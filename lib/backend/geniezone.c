@@ -292,7 +292,7 @@ static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /* An entry that ended with anything but a load or a store. */
-static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered, uint32_t changes)
+static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
 {
 	const struct uapi_gzvm_run *run = vcpu->run;
 	int ret;
@@ -304,26 +304,26 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 	ret = gh_geniezone_decode(run, &vcpu->exit);
 	if (ret == -EPROTO)
 		return run_is_broken(vcpu);
-	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, changes)))
+	if (entered == -EINTR && (ret == -EAGAIN || was_handled(vcpu->vm, run, &vcpu->exit, vcpu->changes)))
 		return -EINTR;
-	return ret;
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
 }
 
 static int geniezone_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct uapi_gzvm_run *run = vcpu->run;
 	struct gh_sys *sys = vcpu->vm->sys;
-	uint32_t changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	int ret;
 
+	vcpu->changes = __atomic_load_n(&vcpu->vm->n_changes, __ATOMIC_RELAXED);
 	/* H2: whatever stands here afterwards is new, even after EINTR; 0 also tells a RUN that never reached the guest. */
 	run->exit_reason = 0;
-	memset(run->padding, 0, sizeof(run->padding));
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, UAPI_GZVM_RUN, (uintptr_t)run, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
+	run = vcpu->run; /* the same, and no register that has to be kept meanwhile */
 	if (ret != 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
-		return conclude(vcpu, ret, changes);
+		return conclude(vcpu, ret);
 	return gh_geniezone_decode_mmio(run, &vcpu->exit) < 0 ? run_is_broken(vcpu) : 0;
 }
 

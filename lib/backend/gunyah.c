@@ -197,14 +197,13 @@ static int gunyah_vm_set_dtb(struct gh_bvm *vm)
 
 static int gunyah_vm_start(struct gh_bvm *vm)
 {
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
+	struct gh_gunyah_tree *tree = vm->priv;
+	int ret;
+
+	tree->is_with_guest = true;
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
 
 	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_START, ret, NULL) : 0;
-}
-
-bool gh_gunyah_vm_is_over(struct gh_bvm *vm)
-{
-	return vm->sys->ioctl(vm->sys, vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV;
 }
 
 const struct gh_backend gh_backend_gunyah = {
@@ -215,8 +214,8 @@ const struct gh_backend gh_backend_gunyah = {
 		    GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT |
 		    GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY | GH_FEATURE_PROTECTED_VM |
 		    GH_FEATURE_FIRMWARE | GH_FEATURE_RECLAIM | GH_FEATURE_GUEST_MEMORY | GH_FEATURE_UNMAP |
-		    GH_FEATURE_DEMAND_PAGING | GH_FEATURE_CONTIGUOUS_MEMORY | GH_FEATURE_AUTHENTICATION |
-		    GH_FEATURE_CHECK_EXTENSION | GH_FEATURE_TIMER_WAKEUP,
+		    GH_FEATURE_DEMAND_PAGING | GH_FEATURE_LATE_MEMORY | GH_FEATURE_CONTIGUOUS_MEMORY |
+		    GH_FEATURE_AUTHENTICATION | GH_FEATURE_CHECK_EXTENSION | GH_FEATURE_TIMER_WAKEUP,
 	.certain = GH_FEATURE_NEEDS_DTB,
 	.probe = gh_gunyah_probe,
 	.vm_create = gunyah_vm_create,
@@ -228,7 +227,6 @@ const struct gh_backend gh_backend_gunyah = {
 	.vm_check = gunyah_vm_check,
 	.vm_set_dtb = gunyah_vm_set_dtb,
 	.vm_start = gunyah_vm_start,
-	.vm_is_over = gh_gunyah_vm_is_over,
 	.vcpu_create = gh_gunyah_vcpu_create,
 	.vcpu_destroy = gh_gunyah_vcpu_destroy,
 	.vcpu_set_register = gunyah_vcpu_set_register,

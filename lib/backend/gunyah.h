@@ -29,16 +29,20 @@ static inline int gh_gunyah_decode_mmio(const struct uapi_gunyah_run *page, stru
 	uint8_t is_write = page->u.mmio.is_write;
 
 	exit->raw_reason = UAPI_GUNYAH_EXIT_MMIO;
-	if (is_write > 1)
-		return -EPROTO;
-	return gh_exit_set_mmio(exit, page->u.mmio.gpa, page->u.mmio.width, is_write != 0, page->u.mmio.data);
+	/* Two ways, each with a constant: shorter than one that asks again. */
+	if (is_write == 0)
+		return gh_exit_set_mmio(exit, page->u.mmio.gpa, page->u.mmio.width, false, page->u.mmio.data);
+	if (is_write == 1)
+		return gh_exit_set_mmio(exit, page->u.mmio.gpa, page->u.mmio.width, true, page->u.mmio.data);
+	return -EPROTO;
 }
 
 /* What the backend remembers of the devicetree, read before the start: what the resource manager will make of it. */
 struct gh_gunyah_tree {
 	uint32_t n_cpus;
 	uint32_t n_labels;
-	uint32_t *labels; /* of doorbells */
+	uint32_t *labels;   /* of doorbells */
+	bool is_with_guest; /* a start has been tried */
 };
 
 /*
@@ -50,10 +54,6 @@ void gh_gunyah_tree_free(struct gh_gunyah_tree *tree);
 bool gh_gunyah_tree_has_bell(const struct gh_gunyah_tree *tree, uint32_t label);
 
 /* The rest are the table's slots (backend.h), and what one file has for another. */
-
-/* gunyah.c */
-/* START of a VM that runs does nothing; of one that has ended it fails. */
-bool gh_gunyah_vm_is_over(struct gh_bvm *vm);
 
 /* gunyah_probe.c */
 int gh_gunyah_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure);

@@ -131,11 +131,16 @@ static int unmap_file(struct gh_bvm *vm, const struct gh_region *region)
 	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
-/* Kernels that lend by a flag delete a region whose size becomes 0. */
+/* Kernels that lend by a flag delete a region whose size becomes 0: from their list, not from a guest that runs. */
 static int delete_region(struct gh_bvm *vm, const struct gh_region *region)
 {
 	const struct uapi_gunyah_region arg = { .label = region->id };
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
+	const struct gh_gunyah_tree *tree = vm->priv;
+	int ret;
+
+	if (tree->is_with_guest)
+		return -EOPNOTSUPP;
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 
 	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }

@@ -210,7 +210,7 @@ static uint64_t features_of(const struct found *found)
 	       /* A doorbell that stays for ever would take the stores of whoever comes after it. */
 	       if_set(removes, GH_FEATURE_IOEVENTFD) | if_set(removes && !found->coarse_datamatch, GH_FEATURE_DATAMATCH) |
 	       if_set((has & HAS_BOOT_CONTEXT) != 0, GH_FEATURE_REGISTERS | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT) |
-	       if_set(!found->pins_at_once, GH_FEATURE_DEMAND_PAGING) |
+	       if_set(!found->pins_at_once, GH_FEATURE_DEMAND_PAGING | GH_FEATURE_LATE_MEMORY) |
 	       if_set((has & HAS_FIRMWARE) != 0, GH_FEATURE_FIRMWARE | GH_FEATURE_PROTECTED_VM) |
 	       if_set(!found->pins_at_once && (has & HAS_LEND) != 0, GH_FEATURE_PROTECTED_VM) |
 	       if_set((has & HAS_RECLAIM) != 0, GH_FEATURE_RECLAIM) |

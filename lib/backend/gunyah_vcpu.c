@@ -89,21 +89,21 @@ static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /*
- * Kernels without an exit for a VM's end: RUN says ENODEV, or sleeps on, and when it is interrupted only START tells, which
- * is nothing to do for a VM that runs. How the VM ended nobody knows.
+ * Kernels without an exit for a VM's end: RUN sleeps on, or says ENODEV if it finds the VM in another state; when it is
+ * interrupted START may tell, which has nothing to do for a VM that runs. How the VM ended nobody knows.
  */
 static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 {
 	/* immediate_exit makes the first of them return 0. */
 	if (ret == 0)
 		ret = -EINTR;
-	if (ret == -EINTR && gh_gunyah_vm_is_over(vcpu->vm))
+	if (ret == -EINTR && vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV)
 		ret = -ENODEV;
 	if (ret != -ENODEV)
 		return ret;
 	vcpu->exit.raw_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
 	gh_exit_set_stop(&vcpu->exit, GH_STOP_OTHER, 0, 0);
-	return 0;
+	return GH_RAN_TO_OTHER;
 }
 
 /* An entry that ended with anything but a load or a store. */
@@ -123,7 +123,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);
-	return ret < 0 ? page_is_broken(vcpu) : 0;
+	return ret < 0 ? page_is_broken(vcpu) : gh_exit_result(&vcpu->exit);
 }
 
 /*
@@ -150,7 +150,8 @@ static inline int run_once(struct gh_bvcpu *vcpu)
 	GH_POINT(PAGE_CLEARED);
 	ret = sys->enter(sys, vcpu->fd, UAPI_GUNYAH_RUN, 0, vcpu->kicked);
 	GH_POINT(PAGE_RETURNED);
-	if (ret != 0 || *(const volatile uint32_t *)&page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+	page = vcpu->run; /* the same, and no register that has to be kept meanwhile */
+	if (ret != 0 || page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
 		return conclude(vcpu, ret);
 	/* Not before the entry, which takes what gh_gunyah_vcpu_abort() has written. */
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
@@ -174,7 +175,7 @@ int gh_gunyah_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	int ret = run_once(vcpu);
 
-	if (__atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0 && ret == 0)
+	if (ret == 0 && vcpu->exit.mmio.is_store != 0 && __atomic_load_n(&vcpu->vm->n_matches, __ATOMIC_RELAXED) != 0)
 		ret = run_past_bells(vcpu);
 	return ret;
 }

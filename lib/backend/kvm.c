@@ -70,10 +70,14 @@ static int kvm_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struc
 
 	if (version < 0)
 		return -ENODEV;
-	if (version == UAPI_KVM_API_VERSION + 1)
-		return gh_fail_cause(
-			failure, -ENODEV, GH_CAUSE_KVM_FRONTED, STEP_PROBE, "KVM_GET_API_VERSION",
-			"The device speaks version %d of KVM's interface: this is Gunyah behind a changed KVM.", version);
+	if (version == UAPI_KVM_API_VERSION_GUNYAH) {
+		ret_caps->dialect = "Gunyah behind KVM's interface (version 13)";
+		return gh_fail_as(
+			failure, GH_CAUSE_KVM_FRONTED, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
+			"Boot a kernel with Gunyah's own driver, which has /dev/gunyah: Android's from 6.1 on.",
+			"Gunyah behind KVM's interface (version 13), as proposed in 2025: no doorbells, no direct lines, "
+			"one vCPU, and no word of how the guest ended.");
+	}
 	if (version != UAPI_KVM_API_VERSION)
 		return gh_fail_as(failure, GH_CAUSE_MACHINE, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
 				  "Use a kernel from Linux 2.6.22 on.",
@@ -359,6 +363,13 @@ static int explain(struct gh_bvcpu *vcpu, int error)
 	return error;
 }
 
+static int decode(struct gh_bvcpu *vcpu, const struct uapi_kvm_run *run)
+{
+	int ret = gh_kvm_decode(run, &vcpu->exit);
+
+	return ret < 0 ? ret : gh_exit_result(&vcpu->exit);
+}
+
 static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 {
 	struct gh_sys *sys = vcpu->vm->sys;
@@ -373,11 +384,11 @@ static int kvm_vcpu_run(struct gh_bvcpu *vcpu)
 			return -EPROTO;
 		/* exit_reason is not cleared before, since the kernel reads it to complete a load: only this pair is new. */
 		if (ret == -EFAULT && run->exit_reason == UAPI_KVM_EXIT_MEMORY_FAULT)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		if (ret < 0)
 			return explain(vcpu, ret);
 		if (run->exit_reason != UAPI_KVM_EXIT_ARM_NISV)
-			return gh_kvm_decode(run, &vcpu->exit);
+			return decode(vcpu, run);
 		ret = kvm_vcpu_abort(vcpu);
 		if (ret < 0)
 			return ret;

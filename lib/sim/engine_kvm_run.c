@@ -147,7 +147,7 @@ static int run_guest(struct kvm_vcpu *vcpu, const sigset_t *unblocked, struct si
 			return 0;
 		}
 		ret = gh_backend_kvm.vcpu_run(&vcpu->b);
-		if (ret == 0) {
+		if (ret >= 0) {
 			report(vcpu, &vcpu->b.exit, ret_event);
 			return 0;
 		}

@@ -16,6 +16,7 @@
 
 #define UAPI_KVM_DEVICE "/dev/kvm"
 #define UAPI_KVM_API_VERSION 12
+#define UAPI_KVM_API_VERSION_GUNYAH 13 /* Gunyah behind the same requests */
 
 /* Capabilities, the argument of CHECK_EXTENSION. */
 #define UAPI_KVM_CAP_NR_MEMSLOTS 10u

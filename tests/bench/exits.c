@@ -20,7 +20,8 @@ struct rig {
 	struct gh_vm *vm;
 	struct gh_vcpu *vcpu;
 	uint64_t stored; /* sum of what the guest has stored, as the VMM saw it */
-	uint64_t left;   /* exits, of those that the present gh_vcpu_loop() is for */
+	uint64_t left;   /* exits, of those that the present loop is for */
+	int (*access)(void *data, struct gh_bus_access *access);
 };
 
 static int on_access(void *data, struct gh_bus_access *access);
@@ -47,6 +48,7 @@ static bool rig_open(struct rig *rig, enum layout layout, enum access access)
 	memset(rig, 0, sizeof(*rig));
 	device_init(&rig->device, layout);
 	rig->device.access = access;
+	rig->access = on_access;
 	return setup_vm(setup_device(&rig->device), &rig->vm, &rig->vcpu) && add_ranges(rig);
 }
 
@@ -64,64 +66,7 @@ static bool rig_close(struct rig *rig)
 
 /* --- the loops ---------------------------------------------------------------------------------------------------- */
 
-/* As a VMM without a library would have it at its shortest: no kicks, no checks, no hazards heeded. */
-static bool bare_gunyah(struct rig *rig, uint64_t count)
-{
-	struct uapi_gunyah_run *page = rig->vcpu->b.run;
-	struct gh_sys *sys = &rig->device.sys;
-	int fd = rig->vcpu->b.fd;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t value = ANSWER;
-
-		if (sys->ioctl(sys, fd, UAPI_GUNYAH_RUN, 0) < 0 || page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
-			return false;
-		if (page->u.mmio.is_write) {
-			memcpy(&value, page->u.mmio.data, sizeof(value));
-			rig->stored += value;
-		} else {
-			memcpy(page->u.mmio.data, &value, sizeof(value));
-		}
-	}
-	return true;
-}
-
-static bool bare_geniezone(struct rig *rig, uint64_t count)
-{
-	struct uapi_gzvm_run *run = rig->vcpu->b.run;
-	struct gh_sys *sys = &rig->device.sys;
-	int fd = rig->vcpu->b.fd;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t value = ANSWER;
-
-		if (sys->ioctl(sys, fd, UAPI_GZVM_RUN, (uintptr_t)run) < 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
-			return false;
-		if (run->u.mmio.is_write) {
-			memcpy(&value, run->u.mmio.data, sizeof(value));
-			rig->stored += value;
-		} else {
-			memcpy(run->u.mmio.data, &value, sizeof(value));
-		}
-	}
-	return true;
-}
-
-static bool with_libgh(struct rig *rig, uint64_t count)
-{
-	const struct gh_exit *exit;
-
-	for (uint64_t i = 0; i < count; i++) {
-		if (gh_vcpu_run(rig->vcpu, &exit) < 0 || exit->kind != GH_EXIT_MMIO)
-			return false;
-		if (exit->mmio.is_store)
-			rig->stored += exit->mmio.value;
-		else if (gh_mmio_complete(rig->vcpu, ANSWER) < 0)
-			return false;
-	}
-	return true;
-}
-
+/* The device itself, the same function for every loop. */
 static int on_access(void *data, struct gh_bus_access *access)
 {
 	struct rig *rig = data;
@@ -136,6 +81,65 @@ static int on_access(void *data, struct gh_bus_access *access)
 	return GH_BUS_DONE;
 }
 
+/* As a VMM without a library would have it at its shortest: no kicks, no checks, no hazards heeded, no look-up. */
+static bool bare_gunyah(struct rig *rig, uint64_t count)
+{
+	struct uapi_gunyah_run *page = rig->vcpu->b.run;
+	struct gh_sys *sys = &rig->device.sys;
+	struct gh_bus_access access = { .width = 8 };
+	int fd = rig->vcpu->b.fd;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (sys->ioctl(sys, fd, UAPI_GUNYAH_RUN, 0) < 0 || page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
+			return false;
+		access.is_store = page->u.mmio.is_write;
+		memcpy(&access.value, page->u.mmio.data, sizeof(access.value));
+		if (rig->access(rig, &access) < 0)
+			return false;
+		if (access.is_store == 0)
+			memcpy(page->u.mmio.data, &access.value, sizeof(access.value));
+	}
+	return true;
+}
+
+static bool bare_geniezone(struct rig *rig, uint64_t count)
+{
+	struct uapi_gzvm_run *run = rig->vcpu->b.run;
+	struct gh_sys *sys = &rig->device.sys;
+	struct gh_bus_access access = { .width = 8 };
+	int fd = rig->vcpu->b.fd;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (sys->ioctl(sys, fd, UAPI_GZVM_RUN, (uintptr_t)run) < 0 || run->exit_reason != UAPI_GZVM_EXIT_MMIO)
+			return false;
+		access.is_store = run->u.mmio.is_write;
+		memcpy(&access.value, run->u.mmio.data, sizeof(access.value));
+		if (rig->access(rig, &access) < 0)
+			return false;
+		if (access.is_store == 0)
+			memcpy(run->u.mmio.data, &access.value, sizeof(access.value));
+	}
+	return true;
+}
+
+static bool with_libgh(struct rig *rig, uint64_t count)
+{
+	struct gh_bus_access access = { .width = 8 };
+	const struct gh_exit *exit;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (gh_vcpu_run(rig->vcpu, &exit) < 0 || exit->kind != GH_EXIT_MMIO)
+			return false;
+		access.is_store = exit->mmio.is_store;
+		access.value = exit->mmio.value;
+		if (rig->access(rig, &access) < 0)
+			return false;
+		if (access.is_store == 0 && gh_mmio_complete(rig->vcpu, access.value) < 0)
+			return false;
+	}
+	return true;
+}
+
 static int on_exit_of_loop(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	(void)data;
@@ -143,21 +147,22 @@ static int on_exit_of_loop(void *data, struct gh_vcpu *vcpu, const struct gh_exi
 	return exit->kind == GH_EXIT_INTERRUPTED ? GH_LOOP_LEAVE : -EIO;
 }
 
-static bool with_loop(struct rig *rig, uint64_t count)
+static bool with_loop(struct rig *rig)
 {
 	struct gh_loop_options options = GH_LOOP_OPTIONS_INIT;
 
 	options.exit = on_exit_of_loop;
-	rig->left = count;
 	return gh_vcpu_loop(rig->vcpu, &options) == -ECANCELED && rig->left == 0;
 }
 
 static bool loop(struct rig *rig, enum mode mode, uint64_t count)
 {
+	/* Only gh_vcpu_loop() has to be told when to leave. */
+	rig->left = mode == LOOP ? count : UINT64_MAX;
 	if (mode == LIBGH)
 		return with_libgh(rig, count);
 	if (mode == LOOP)
-		return with_loop(rig, count);
+		return with_loop(rig);
 	return rig->device.layout == GUNYAH ? bare_gunyah(rig, count) : bare_geniezone(rig, count);
 }
 

@@ -38,7 +38,7 @@ const char *raw_result(int ret)
 	} names[] = {
 		{ EPERM, "EPERM" },   { ENOENT, "ENOENT" }, { EINTR, "EINTR" },   { EBADF, "EBADF" },
 		{ ENOMEM, "ENOMEM" }, { EFAULT, "EFAULT" }, { EBUSY, "EBUSY" },   { EEXIST, "EEXIST" },
-		{ ENODEV, "ENODEV" }, { EINVAL, "EINVAL" }, { ENOTTY, "ENOTTY" },
+		{ ENODEV, "ENODEV" }, { EINVAL, "EINVAL" }, { ENOTTY, "ENOTTY" }, { EOVERFLOW, "EOVERFLOW" },
 	};
 	static char other[32];
 
@@ -289,6 +289,9 @@ const char *raw_exit(struct raw *raw, uint32_t id)
 
 	if (page->exit_reason == UAPI_GUNYAH_EXIT_STATUS)
 		describe_status(text, sizeof(text), &page->u.status);
+	else if (page->exit_reason == UAPI_GUNYAH_EXIT_PAGE_FAULT)
+		(void)snprintf(text, sizeof(text), "PAGE_FAULT 0x%" PRIx64 " attempt %s action %u", page->u.page_fault.gpa,
+			       raw_result(page->u.page_fault.attempt), page->u.page_fault.resume_action);
 	else if (page->exit_reason != UAPI_GUNYAH_EXIT_MMIO)
 		(void)snprintf(text, sizeof(text), "exit_reason %u", page->exit_reason);
 	else if (mmio->is_write)

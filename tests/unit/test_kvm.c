@@ -268,7 +268,7 @@ START_TEST(refusals_are_explained)
 	kernel.run_results[2] = -EFAULT;
 	kernel.run_reasons[2] = UAPI_KVM_EXIT_MEMORY_FAULT;
 	kernel.page.run.memory_fault.gpa = GPA;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), GH_RAN_TO_OTHER);
 	ck_assert_uint_eq(vcpu.exit.kind, GH_EXIT_PAGE_FAULT);
 	ck_assert_uint_eq(vcpu.exit.fault.gpa, GPA);
 	/* A positive result is no answer. */
@@ -287,7 +287,7 @@ START_TEST(access_without_syndrome_is_aborted)
 	ck_assert_uint_eq(cap.cap, UAPI_KVM_CAP_ARM_NISV_TO_USER);
 	kernel.run_reasons[0] = UAPI_KVM_EXIT_ARM_NISV;
 	kernel.run_reasons[1] = UAPI_KVM_EXIT_DEBUG;
-	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), 0);
+	ck_assert_int_eq(gh_backend_kvm.vcpu_run(&vcpu), GH_RAN_TO_OTHER);
 	ck_assert_uint_eq(vcpu.exit.raw_reason, UAPI_KVM_EXIT_DEBUG);
 	ck_assert_uint_eq(count(UAPI_KVM_SET_VCPU_EVENTS), 1);
 	memcpy(&events, find(UAPI_KVM_SET_VCPU_EVENTS, 0)->argument, sizeof(events));

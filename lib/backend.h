@@ -195,7 +195,7 @@ struct gh_diagnoses;
  * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
-	const char *name;                     /* "gunyah", "geniezone", "kvm", "fake" */
+	const char *name;                     /* "gunyah", "geniezone", "halla", "kvm", "fake" */
 	const char *device;                   /* default path; NULL for a backend without a device */
 	const struct gh_diagnoses *diagnoses; /* what failures of its requests mean; NULL: nothing special */
 	/*
@@ -290,6 +290,7 @@ struct gh_backend {
 
 extern const struct gh_backend gh_backend_gunyah;
 extern const struct gh_backend gh_backend_geniezone;
+extern const struct gh_backend gh_backend_halla;
 extern const struct gh_backend gh_backend_kvm;
 extern const struct gh_backend gh_backend_fake;
 

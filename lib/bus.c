@@ -19,7 +19,8 @@ struct found {
 	struct gh_bus_range *range;
 	struct gh_bus_cell *cell;
 	struct gh_bus_tracer *tracer;
-	bool rung; /* a doorbell took it */
+	bool rung; /* a doorbell takes it */
+	int fd;    /* the doorbell's */
 };
 
 /* --- looking up ----------------------------------------------------------------------------------------------------- */
@@ -46,23 +47,30 @@ static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_
 static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio,
 		    struct found *found)
 {
-	const struct gh_bus_entry *entry = NULL;
+	const struct gh_bus_doorbell *doorbell = NULL;
+	const struct gh_bus_entry *entry;
 
 	if (table->tracer != NULL) {
 		found->tracer = table->tracer;
 		atomic_store_explicit(&slot->tracer, &table->tracer->guest, memory_order_relaxed);
 	}
 	if (table->n_doorbells != 0 && mmio->is_store != 0)
-		found->rung = gh_bus_ring(slot->vm->b.sys, table, mmio);
-	if (!found->rung)
-		entry = find(table, mmio->gpa, mmio->width);
+		doorbell = gh_bus_find_doorbell(table, mmio);
+	if (doorbell != NULL) {
+		found->rung = true;
+		found->fd = doorbell->fd;
+		atomic_store_explicit(&slot->range, doorbell->guest, memory_order_relaxed);
+		return;
+	}
+	entry = find(table, mmio->gpa, mmio->width);
 	if (entry == NULL)
 		return;
 	found->range = entry->range;
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
-	/* The next access may come here directly, if nobody else sees it and it passes no full barrier. */
-	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL || table->n_doorbells != 0)
+	/* The next access may come here directly, if nobody else wants it and it passes no full barrier. */
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL ||
+	    gh_bus_has_doorbell(table, entry->gpa, entry->last))
 		return;
 	slot->generation = table->generation;
 	slot->last = entry->range;
@@ -268,6 +276,32 @@ RARE void gh_bus_leave_with_care(struct gh_vm *vm)
 		gh_bus_reap(vm);
 }
 
+/* With the doorbell in the slot. One that can count no further is readable, which is all that its reader can learn. */
+static int ring(struct gh_vcpu *vcpu, int fd)
+{
+	gh_bus_count(&vcpu->bus.doorbells);
+	(void)gh_eventfd_signal(vcpu->vm->b.sys, fd);
+	/* Before the tracer, which may remove it. */
+	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	return GH_BUS_DONE;
+}
+
+/* The tracer goes last, and the slot is this thread's no longer: the answer may have made another one run the vCPU. */
+static void leave(struct gh_vm *vm, struct gh_bus_slot *slot, const struct found *found)
+{
+	if (found->range == NULL && found->tracer == NULL)
+		return;
+	GH_POINT(BUS_LEAVES);
+	if (found->range != NULL)
+		atomic_store_explicit(&slot->range, NULL, memory_order_release);
+	if (found->tracer != NULL)
+		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
+	gh_bus_light_barrier(false);
+	GH_POINT(BUS_LEFT);
+	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
+		gh_bus_leave_with_care(vm);
+}
+
 /* Everything but a plain access to the range of the last one. */
 __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 {
@@ -283,18 +317,13 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 		return -EPERM;
 	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
 	look_up(vcpu->vm, slot, mmio, &found);
-	if (found.rung)
-		gh_bus_count(&slot->doorbells);
-	verdict = found.rung ? GH_BUS_DONE : GH_BUS_UNMATCHED;
+	verdict = found.rung ? ring(vcpu, found.fd) : GH_BUS_UNMATCHED;
 	if (found.range != NULL)
 		verdict = serve(vcpu, &found, mmio, &value);
 	ret = verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
-	if (found.tracer != NULL) {
+	if (found.tracer != NULL)
 		show(vcpu, mmio, &found, ret < 0 ? ret : verdict, ret == GH_BUS_DONE ? value : 0);
-		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
-	}
-	if (found.range != NULL || found.tracer != NULL)
-		gh_bus_let_go(vcpu->vm, slot);
+	leave(vcpu->vm, slot, &found);
 	return ret;
 }
 
@@ -308,19 +337,31 @@ __attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct
 	return verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
 }
 
-static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
+RARE static int dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit *exit)
+{
+	return gh_bus_dispatch_elsewhere(vcpu, &exit->mmio);
+}
+
+RARE static int conclude(struct gh_vcpu *vcpu, const struct gh_exit *exit, int verdict, uint64_t value)
+{
+	return gh_bus_conclude(vcpu, &exit->mmio, verdict, value);
+}
+
+/* Addresses are made of `exit` where they are wanted: one kept over the handler's call would cost a register. */
+static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	uint64_t value;
 	int verdict;
 
 	/* A loop knows that it is on the thread that remembered; this may be another one that has been handed the exit. */
-	atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
-	if (!gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
+	if (atomic_load_explicit(&vcpu->bus.thread, memory_order_relaxed) != &gh_kick_self)
+		atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
+	if (!gh_bus_ask_last(vcpu, &exit->mmio, &verdict, &value)) {
 		gh_bus_let_go(vcpu->vm, &vcpu->bus);
-		return gh_bus_dispatch_elsewhere(vcpu, mmio);
+		return dispatch_elsewhere(vcpu, exit);
 	}
-	if (verdict != GH_BUS_DONE || mmio->is_store == 0)
-		verdict = gh_bus_conclude(vcpu, mmio, verdict, value);
+	if (verdict != GH_BUS_DONE || exit->mmio.is_store == 0)
+		verdict = conclude(vcpu, exit, verdict, value);
 	gh_bus_let_go(vcpu->vm, &vcpu->bus);
 	return verdict;
 }
@@ -336,5 +377,5 @@ int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	/* With a range in the slot, a handler is below a dispatch on this vCPU. */
 	if (atomic_load_explicit(&vcpu->bus.range, memory_order_relaxed) != NULL)
 		return -EPERM;
-	return dispatch(vcpu, &exit->mmio);
+	return dispatch(vcpu, exit);
 }

@@ -27,8 +27,9 @@
  * for the compiler: the writer's is membarrier(), which makes every thread of the process pass a full one. Where the kernel
  * has none, GH_BUS_FENCED stays set and readers pass a full one themselves.
  *
- * A look-up calls nobody and ends by itself, so that a writer can wait for it anywhere; a handler does not, so that nobody
- * waits for one from inside a handler of the same VM.
+ * A look-up calls nobody, makes no system call and ends by itself, so that a writer can wait for it anywhere; a handler does
+ * not, so that nobody waits for one from inside a handler of the same VM. A doorbell is found in a look-up and rung behind it,
+ * in the slot as a range: the write may wait for somebody who reads.
  *
  * Locks: bus->lock may be taken under the VM's lock, never the other way round. No callback under either of them.
  */
@@ -53,15 +54,17 @@
 
 /* --- what a dispatch calls -------------------------------------------------------------------------------------------- */
 
-/* A range or a tracer: somebody's function, which may be running on some vCPUs when it is removed. */
+enum gh_bus_guest_kind { GH_BUS_RANGE, GH_BUS_TRACER, GH_BUS_DOORBELL };
+
+/* A range, a tracer or a doorbell: somebody's function or descriptor, in use on some vCPUs when it is removed. */
 struct gh_bus_guest {
 	struct gh_bus_guest *next; /* of the removed ones that somebody is still in */
 	void (*removed)(void *data);
 	void *data;
-	bool is_range; /* or a tracer */
-	bool leaving;  /* has been removed */
-	bool awaited;  /* the remover waits, and does the rest */
-	bool gone;     /* nobody is in it any more */
+	enum gh_bus_guest_kind kind;
+	bool leaving; /* has been removed */
+	bool awaited; /* the remover waits, and does the rest */
+	bool gone;    /* nobody is in it any more */
 };
 
 /* What one vCPU counts of one range. Written by whoever dispatches on that vCPU, with plain stores. */
@@ -106,15 +109,16 @@ struct gh_bus_entry {
 };
 
 /*
- * A doorbell that the kernel cannot take: a guest store that writes 1 to an eventfd. Several may be at one address; each that
- * matches is rung. It wins over a range that it lies in, for the stores that match.
+ * A doorbell that the kernel cannot take: a guest store that writes 1 to an eventfd. Several may be at one address, but no
+ * store matches two of them: ioevent.c sees to that. It wins over a range that it lies in, for the stores that match.
  */
 struct gh_bus_doorbell {
 	uint64_t gpa;
-	uint64_t value; /* with `match` */
-	uint32_t width; /* 1, 2, 4, 8, or 0 for any */
-	bool match;     /* only stores of `value`, as far as the width goes */
-	int fd;         /* the caller's, open until the doorbell has been removed */
+	uint64_t value;             /* with `match` */
+	uint32_t width;             /* 1, 2, 4, 8, or 0 for any */
+	bool match;                 /* only stores of `value`, as far as the width goes */
+	int fd;                     /* the caller's, open until the doorbell has been removed */
+	struct gh_bus_guest *guest; /* the bus's own: who writes to the descriptor */
 };
 
 struct gh_bus_table {
@@ -146,7 +150,7 @@ struct gh_bus_slot {
 	/* Whose handler or tracer runs, if one does: the address of its gh_kick_self. */
 	_Atomic(const void *) thread;
 	atomic_uint look_ups;                        /* odd during one */
-	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs */
+	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs; or a doorbell that is being rung */
 	_Atomic(const struct gh_bus_guest *) tracer; /* whose function runs, or will */
 	/* What is remembered; only the dispatching thread's. */
 	uint64_t generation;             /* of the table that it is from, or GH_BUS_NO_GENERATION: nothing is remembered */
@@ -227,6 +231,13 @@ static inline void gh_bus_end(struct gh_bus_slot *slot)
 	atomic_store_explicit(&slot->look_ups, look_ups + 1, memory_order_release);
 }
 
+/* Somebody is in a handler or a tracer. When nobody is any more, whoever was there does not touch the slot again. */
+static inline bool gh_bus_is_busy(const struct gh_bus_slot *slot)
+{
+	return atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
+	       atomic_load_explicit(&slot->tracer, memory_order_acquire) != NULL;
+}
+
 /* One more, of what only this thread writes. */
 static inline void gh_bus_count(atomic_uint_least64_t *counter)
 {
@@ -255,7 +266,7 @@ struct gh_bus_change {
 int gh_bus_change_begin(struct gh_vm *vm, uint32_t entries, uint32_t doorbells, struct gh_bus_change *change);
 void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change);
 /*
- * A guest that the next table lacks: before its change_end(), and after it, still under the lock. True: nobody is in it, and
+ * A guest that the next table lacks: before its change_end(), and after it, under the lock as well. True: nobody is in it, and
  * the caller frees it with gh_bus_guest_free(), without the lock. False: whoever leaves it last does.
  */
 void gh_bus_retire_begin(struct gh_bus *bus, struct gh_bus_guest *guest);
@@ -271,17 +282,23 @@ struct gh_bus_cell *gh_bus_cells_new(uint32_t chunk);
 /* bus_window.c: an access that the handler does not get as the guest made it. Returns what the handler returned. */
 int gh_bus_window(const struct gh_bus_range *range, struct gh_bus_access *access, uint64_t *ret_value);
 
-/* bus_doorbell.c: rings every doorbell that the store matches; during a look-up. */
-bool gh_bus_ring(struct gh_sys *sys, const struct gh_bus_table *table, const struct gh_exit_mmio *mmio);
+/* bus_doorbell.c; during a look-up. The doorbell that the store matches, or NULL. */
+const struct gh_bus_doorbell *gh_bus_find_doorbell(const struct gh_bus_table *table, const struct gh_exit_mmio *mmio);
+/* Is there any at one of these addresses? */
+bool gh_bus_has_doorbell(const struct gh_bus_table *table, uint64_t gpa, uint64_t last);
 /*
- * Doorbells, in any state of the VM, with or without its lock. They work as soon as add() returns; when remove() has returned
- * no store rings the doorbell any more, nor is one about to write to its descriptor.
+ * Doorbells, in any state of the VM, with or without its lock. They work as soon as add() returns.
  *
  * -EEXIST: there is one that is the same in every field. -ENOMEM. They leave no failure: the caller knows better what it wanted.
  */
 int gh_bus_add_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell);
-/* The same in every field; -ENOENT without one. */
-int gh_bus_remove_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell);
+/*
+ * The same in every field; NULL without one. Stores that come later do not ring it. What it returns is for end_doorbell(),
+ * without the VM's lock: that waits until nobody is about to write to the descriptor any more, which may be for as long as
+ * somebody else keeps that full.
+ */
+struct gh_bus_guest *gh_bus_withdraw_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell);
+void gh_bus_end_doorbell(struct gh_vm *vm, struct gh_bus_guest *guest);
 
 /* bus.c: what a loop without an exit function does with an access that gh_bus_dispatch() has passed on. */
 int gh_bus_answer_unmatched(struct gh_vcpu *vcpu, const struct gh_exit *exit);

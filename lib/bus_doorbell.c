@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool matches(const struct gh_bus_doorbell *doorbell, const struct gh_exit_mmio *mmio)
@@ -30,18 +31,19 @@ static uint32_t search(const struct gh_bus_table *table, uint64_t gpa)
 	return low;
 }
 
-bool gh_bus_ring(struct gh_sys *sys, const struct gh_bus_table *table, const struct gh_exit_mmio *mmio)
+const struct gh_bus_doorbell *gh_bus_find_doorbell(const struct gh_bus_table *table, const struct gh_exit_mmio *mmio)
 {
-	bool rung = false;
+	for (uint32_t i = search(table, mmio->gpa); i < table->n_doorbells && table->doorbells[i].gpa == mmio->gpa; i++)
+		if (matches(&table->doorbells[i], mmio))
+			return &table->doorbells[i];
+	return NULL;
+}
 
-	for (uint32_t i = search(table, mmio->gpa); i < table->n_doorbells && table->doorbells[i].gpa == mmio->gpa; i++) {
-		if (!matches(&table->doorbells[i], mmio))
-			continue;
-		/* One that can count no further is readable, which is all that its reader can learn; a write would wait. */
-		(void)gh_eventfd_signal(sys, table->doorbells[i].fd);
-		rung = true;
-	}
-	return rung;
+bool gh_bus_has_doorbell(const struct gh_bus_table *table, uint64_t gpa, uint64_t last)
+{
+	uint32_t at = search(table, gpa);
+
+	return at < table->n_doorbells && table->doorbells[at].gpa <= last;
 }
 
 static bool is_same(const struct gh_bus_doorbell *a, const struct gh_bus_doorbell *b)
@@ -62,7 +64,7 @@ static uint32_t find(const struct gh_bus_table *table, const struct gh_bus_doorb
 }
 
 /* Under the lock. */
-static int add(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
+static int add(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell, struct gh_bus_guest *guest)
 {
 	struct gh_bus_change change;
 	struct gh_bus_table *next;
@@ -78,50 +80,66 @@ static int add(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
 	at = search(next, doorbell->gpa);
 	memmove(&next->doorbells[at + 1], &next->doorbells[at], (next->n_doorbells - at) * sizeof(*doorbell));
 	next->doorbells[at] = *doorbell;
+	next->doorbells[at].guest = guest;
 	next->n_doorbells++;
 	gh_bus_change_end(vm, &change);
 	return 0;
 }
 
 /* Under the lock. */
-static int withdraw(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
+static struct gh_bus_guest *withdraw(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
 {
 	uint32_t at = find(atomic_load(&vm->bus.table), doorbell);
+	struct gh_bus_guest *guest;
 	struct gh_bus_change change;
 	struct gh_bus_table *next;
-	int ret;
 
-	if (at == UINT32_MAX)
-		return -ENOENT;
-	ret = gh_bus_change_begin(vm, 0, 0, &change);
-	if (ret < 0)
-		return ret;
+	if (at == UINT32_MAX || gh_bus_change_begin(vm, 0, 0, &change) < 0)
+		return NULL;
 	next = change.next;
+	guest = next->doorbells[at].guest;
+	gh_bus_retire_begin(&vm->bus, guest);
 	next->n_doorbells--;
 	memmove(&next->doorbells[at], &next->doorbells[at + 1], (next->n_doorbells - at) * sizeof(*doorbell));
 	gh_bus_change_end(vm, &change);
-	return 0;
+	return guest;
 }
 
 int gh_bus_add_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
 {
+	struct gh_bus_guest *guest = calloc(1, sizeof(*guest));
 	int ret;
 
+	if (guest == NULL)
+		return -ENOMEM;
+	guest->kind = GH_BUS_DOORBELL;
 	(void)pthread_mutex_lock(&vm->bus.lock);
-	ret = add(vm, doorbell);
+	ret = add(vm, doorbell, guest);
 	(void)pthread_mutex_unlock(&vm->bus.lock);
+	if (ret < 0)
+		free(guest);
 	return ret;
 }
 
-int gh_bus_remove_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
+struct gh_bus_guest *gh_bus_withdraw_doorbell(struct gh_vm *vm, const struct gh_bus_doorbell *doorbell)
 {
-	int ret;
+	struct gh_bus_guest *guest;
 
 	/* A child of fork() has no thread to dispatch on, and the lock may be held for ever. */
 	if (gh_vm_is_forked(vm))
-		return 0;
+		return NULL;
 	(void)pthread_mutex_lock(&vm->bus.lock);
-	ret = withdraw(vm, doorbell);
+	guest = withdraw(vm, doorbell);
 	(void)pthread_mutex_unlock(&vm->bus.lock);
-	return ret;
+	return guest;
+}
+
+void gh_bus_end_doorbell(struct gh_vm *vm, struct gh_bus_guest *guest)
+{
+	if (guest == NULL)
+		return;
+	(void)pthread_mutex_lock(&vm->bus.lock);
+	(void)gh_bus_retire_end(vm, guest);
+	(void)pthread_mutex_unlock(&vm->bus.lock);
+	gh_bus_guest_free(&vm->bus, guest);
 }

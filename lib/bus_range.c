@@ -157,7 +157,7 @@ static struct gh_bus_range *range_new(struct gh_vm *vm, const struct gh_bus_rang
 		return NULL;
 	range->guest.removed = options->removed;
 	range->guest.data = options->data;
-	range->guest.is_range = true;
+	range->guest.kind = GH_BUS_RANGE;
 	range->vm = vm;
 	range->access = options->access;
 	range->gpa = options->gpa;
@@ -345,6 +345,7 @@ static struct gh_bus_tracer *tracer_new(const struct gh_bus_trace_options *optio
 		return NULL;
 	tracer->guest.removed = options->removed;
 	tracer->guest.data = options->data;
+	tracer->guest.kind = GH_BUS_TRACER;
 	tracer->trace = options->trace;
 	return tracer;
 }

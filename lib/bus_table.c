@@ -204,7 +204,7 @@ static void release_cells(struct gh_bus *bus, const struct gh_bus_range *range)
 static void let_go(struct gh_bus *bus, const struct gh_bus_guest *guest)
 {
 	(void)atomic_fetch_sub(&bus->care, GH_BUS_LEAVING);
-	if (guest->is_range)
+	if (guest->kind == GH_BUS_RANGE)
 		release_cells(bus, (const struct gh_bus_range *)(const void *)guest);
 }
 
@@ -222,7 +222,8 @@ bool gh_bus_retire_end(struct gh_vm *vm, struct gh_bus_guest *guest)
 		let_go(bus, guest);
 		return true;
 	}
-	guest->awaited = !is_in_callback(bus);
+	/* Nobody's code runs in a doorbell. */
+	guest->awaited = guest->kind == GH_BUS_DOORBELL || !is_in_callback(bus);
 	guest->next = bus->limbo;
 	bus->limbo = guest;
 	if (!guest->awaited)
@@ -236,7 +237,7 @@ void gh_bus_guest_free(struct gh_bus *bus, struct gh_bus_guest *guest)
 {
 	if (guest->removed != NULL)
 		guest->removed(guest->data);
-	if (bus->closing) {
+	if (bus->closing && guest->kind == GH_BUS_RANGE) {
 		/* Others' callbacks may remove it once more, and cannot know better. */
 		guest->next = bus->limbo;
 		bus->limbo = guest;
@@ -335,8 +336,12 @@ void gh_bus_clear(struct gh_vm *vm)
 void gh_bus_free(struct gh_vm *vm)
 {
 	struct gh_bus *bus = &vm->bus;
+	struct gh_bus_table *table = atomic_load(&bus->table);
 
-	free(atomic_load(&bus->table));
+	/* Only a forked child has doorbells left. */
+	for (uint32_t i = 0; table != NULL && i < table->n_doorbells; i++)
+		free(table->doorbells[i].guest);
+	free(table);
 	free(bus->spare);
 	free(bus->free_indices);
 	/* A child's copy may count threads of the parent's that wait: destroying it would wait for them. */

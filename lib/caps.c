@@ -108,6 +108,16 @@ static const char *name_quirk(enum gh_quirk quirk)
 		return "needs-shm-nodes";
 	case GH_QUIRK_OPTIONAL_SHM_NODES:
 		return "optional-shm-nodes";
+	case GH_QUIRK_NO_DTB_REQUEST:
+		return "no-dtb-request";
+	case GH_QUIRK_SHOWS_HANDLED_EXITS:
+		return "shows-handled-exits";
+	case GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS:
+		return "shows-handled-exceptions";
+	case GH_QUIRK_SHOWS_ANSWERED_TIME:
+		return "shows-answered-time";
+	case GH_QUIRK_NO_FAULT_ADDRESS:
+		return "no-fault-address";
 	}
 	return NULL;
 }

@@ -36,6 +36,7 @@ struct gh_diagnoses {
 
 extern const struct gh_diagnoses gh_gunyah_diagnoses;
 extern const struct gh_diagnoses gh_geniezone_diagnoses;
+extern const struct gh_diagnoses gh_halla_diagnoses;
 
 /* NULL: no row fits, and the errno's general meaning is all that there is. `diagnoses` may be NULL. */
 const struct gh_diagnosis *gh_diagnosis_find(const struct gh_diagnoses *diagnoses, enum gh_request request, int error,

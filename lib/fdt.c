@@ -348,29 +348,41 @@ static struct gh_fdt_node *node_new(const struct gh_fdt_device *device)
 	return node;
 }
 
-int gh_fdt_add_device(struct gh_fdt *fdt, const struct gh_fdt_device *callers)
+/* Under the lock: the failure is the VM's. */
+static int add_device(struct gh_fdt *fdt, const struct gh_fdt_device *device)
 {
-	struct gh_fdt_device device = GH_FDT_DEVICE_INIT;
 	struct gh_fdt_node *node;
-	int ret;
+	int ret = check_shape(fdt->vm, device);
 
-	if (fdt == NULL || callers == NULL || gh_opts_copy(&device, sizeof(device), sizeof(device), callers) < 0)
-		return -EINVAL;
-	ret = check_shape(fdt->vm, &device);
 	if (ret == 0)
-		ret = check_contents(fdt->vm, &device);
+		ret = check_contents(fdt->vm, device);
 	if (ret == 0)
-		ret = check_place(fdt, &device);
-	if (ret == 0 && measure(&device) == 0)
+		ret = check_place(fdt, device);
+	if (ret == 0 && measure(device) == 0)
 		ret = gh_fail_argument(&fdt->vm->failure, -ERANGE, STEP_ADD, "The properties are larger than 2 MiB.");
 	if (ret < 0)
 		return ret;
-	node = node_new(&device);
+	node = node_new(device);
 	if (node == NULL)
 		return gh_fail_memory(&fdt->vm->failure, STEP_ADD);
 	node->next = fdt->nodes;
 	fdt->nodes = node;
 	return 0;
+}
+
+int gh_fdt_add_device(struct gh_fdt *fdt, const struct gh_fdt_device *callers)
+{
+	struct gh_fdt_device device = GH_FDT_DEVICE_INIT;
+	int ret;
+
+	if (fdt == NULL || callers == NULL || gh_opts_copy(&device, sizeof(device), sizeof(device), callers) < 0)
+		return -EINVAL;
+	if (gh_vm_is_forked(fdt->vm))
+		return -EPERM;
+	(void)pthread_mutex_lock(&fdt->vm->lock);
+	ret = add_device(fdt, &device);
+	(void)pthread_mutex_unlock(&fdt->vm->lock);
+	return ret;
 }
 
 int gh_fdt_add_serial(struct gh_fdt *fdt, uint64_t gpa, uint32_t line, uint32_t flags)

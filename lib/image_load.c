@@ -195,6 +195,8 @@ int gh_image_load(struct gh_vm *vm, struct gh_image *image, uint64_t gpa)
 
 	if (vm == NULL || image == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	image->step = STEP;
 	image->failure = &failure;
 	ret = load(&loader, gpa);

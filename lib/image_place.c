@@ -18,6 +18,8 @@
 #define DTB_DEFAULT UINT64_C(0x10000)
 /* What a resource manager adds: a node for each doorbell and more, some hundred bytes each. */
 #define DTB_ADDITIONS UINT64_C(0x10000)
+/* What gh_fdt_finish() wants of the room for a tree of this size. */
+#define DTB_GROWTH 4u
 /* Linux maps the devicetree, and the initrd with the kernel, in windows of these sizes. */
 #define DTB_LARGEST (UINT64_C(2) << 20)
 #define INITRD_WINDOW (UINT64_C(32) << 30)
@@ -155,7 +157,10 @@ static int place_dtb(struct layout *layout)
 		return gh_fail(layout->failure, -EINVAL, STEP, NULL, "Use a smaller devicetree.",
 			       "A devicetree of %llu bytes: Linux takes 2 MiB at most, of which 64 KiB are for additions.",
 			       (unsigned long long)wanted);
-	plan->dtb_room = ((wanted + PAGE - 1) & ~(PAGE - 1)) + DTB_ADDITIONS;
+	wanted = (wanted + PAGE - 1) & ~(PAGE - 1);
+	plan->dtb_room = wanted * DTB_GROWTH > wanted + DTB_ADDITIONS ? wanted * DTB_GROWTH : wanted + DTB_ADDITIONS;
+	if (plan->dtb_room > DTB_LARGEST)
+		plan->dtb_room = DTB_LARGEST;
 	/* Within a block of its own size it crosses no multiple of a larger one. */
 	while (align < plan->dtb_room)
 		align *= 2;
@@ -262,6 +267,8 @@ int gh_image_place(struct gh_vm *vm, const struct gh_image_place_options *caller
 	if (vm == NULL || callers == NULL || plan == NULL || plan->size != sizeof(*plan) ||
 	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	layout.failure = &vm->failure;
 	layout.floor = options.ram_gpa;
 	layout.end = UINT64_C(1) << (vm->b.caps.gpa_bits < 52 ? vm->b.caps.gpa_bits : 52);

@@ -13,15 +13,19 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define STEP "add a doorbell"
+#define NAP_NS 50000L
 
 struct gh_ioevent {
 	struct gh_vm *vm;
 	struct gh_ioevent *next;
 	struct gh_ioevent_spec spec;
-	bool active;        /* the kernel knows it */
-	atomic_bool on_bus; /* the bus does; written under the lock */
+	bool active;                /* the kernel knows it */
+	atomic_bool on_bus;         /* the bus does; written under the lock */
+	unsigned int ringing;       /* threads that write to the descriptor without the lock */
+	struct gh_bus_guest *guest; /* what the bus has given back: somebody may still be writing */
 };
 
 /* --- matching ----------------------------------------------------------------------------------------------------- */
@@ -43,16 +47,28 @@ static struct gh_ioevent *find(struct gh_vm *vm, uint64_t gpa, uint32_t width, u
 	return ioevent;
 }
 
+/* The write may wait for a reader: it must not keep others from the lock. */
+static void ring(struct gh_ioevent *ioevent)
+{
+	struct gh_vm *vm = ioevent->vm;
+
+	ioevent->ringing++;
+	(void)pthread_mutex_unlock(&vm->lock);
+	(void)gh_eventfd_signal(vm->b.sys, ioevent->spec.fd);
+	(void)pthread_mutex_lock(&vm->lock);
+	ioevent->ringing--;
+}
+
 bool gh_ioevent_was_rung(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t value, uint32_t changes)
 {
 	struct gh_vm *vm = (struct gh_vm *)b; /* its first member */
-	const struct gh_ioevent *ioevent;
+	struct gh_ioevent *ioevent;
 
 	(void)pthread_mutex_lock(&vm->lock);
 	ioevent = find(vm, gpa, width, value);
 	/* It may have come after the store: better twice than never. */
 	if (ioevent != NULL && b->n_changes != changes)
-		(void)gh_eventfd_signal(b->sys, ioevent->spec.fd);
+		ring(ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ioevent != NULL;
 }
@@ -60,12 +76,12 @@ bool gh_ioevent_was_rung(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_
 bool gh_ioevent_signal(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t value)
 {
 	struct gh_vm *vm = (struct gh_vm *)b;
-	const struct gh_ioevent *ioevent;
+	struct gh_ioevent *ioevent;
 
 	(void)pthread_mutex_lock(&vm->lock);
 	ioevent = find(vm, gpa, width, value);
 	if (ioevent != NULL)
-		(void)gh_eventfd_signal(b->sys, ioevent->spec.fd);
+		ring(ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ioevent != NULL;
 }
@@ -261,15 +277,34 @@ void gh_ioevents_deactivate(struct gh_vm *vm)
 	}
 }
 
+/* Under the lock, off the list: no store finds it any more. */
+static void withdraw(struct gh_ioevent *ioevent)
+{
+	const struct gh_bus_doorbell doorbell = on_bus(&ioevent->spec);
+
+	if (atomic_load(&ioevent->on_bus))
+		ioevent->guest = gh_bus_withdraw_doorbell(ioevent->vm, &doorbell);
+}
+
+static bool is_ringing(struct gh_ioevent *ioevent)
+{
+	bool ringing;
+
+	(void)pthread_mutex_lock(&ioevent->vm->lock);
+	ringing = ioevent->ringing > 0;
+	(void)pthread_mutex_unlock(&ioevent->vm->lock);
+	return ringing;
+}
+
+/* Without the lock: waits for those who write at this moment. */
 static void ioevent_free(struct gh_ioevent *ioevent)
 {
+	const struct timespec nap = { .tv_sec = 0, .tv_nsec = NAP_NS };
 	struct gh_sys *sys = ioevent->vm->b.sys;
 
-	if (atomic_load(&ioevent->on_bus)) {
-		const struct gh_bus_doorbell doorbell = on_bus(&ioevent->spec);
-
-		(void)gh_bus_remove_doorbell(ioevent->vm, &doorbell);
-	}
+	gh_bus_end_doorbell(ioevent->vm, ioevent->guest);
+	while (!ioevent->vm->b.in_child && is_ringing(ioevent))
+		(void)sys->ppoll(sys, NULL, 0, &nap);
 	(void)sys->close(sys, ioevent->spec.fd);
 	free(ioevent);
 }
@@ -283,6 +318,7 @@ void gh_ioevents_free(struct gh_vm *vm)
 		vm->ioevents = ioevent->next;
 		if (ioevent->active && !vm->b.in_child)
 			(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+		withdraw(ioevent);
 		ioevent_free(ioevent);
 	}
 }
@@ -345,41 +381,40 @@ static int ioevent_new(struct gh_vm *vm, const struct gh_ioevent_spec *spec, int
 	return 0;
 }
 
-/* Under the lock. */
+/* Under the lock. After a failure *ret_ioevent is to be freed, without the lock. */
 static int add(struct gh_vm *vm, const struct gh_ioevent_options *options, struct gh_ioevent **ret_ioevent)
 {
 	const struct gh_ioevent_spec spec = { .gpa = options->gpa,
 					      .width = options->width,
 					      .datamatch = options->flags & GH_IOEVENT_DATAMATCH,
 					      .value = options->value };
-	struct gh_ioevent *ioevent = NULL;
 	struct gh_ioevent **link = &vm->ioevents;
 	int ret = check_options(vm, options);
 
 	if (ret == 0)
 		ret = check_place(vm, &spec);
 	if (ret == 0)
-		ret = ioevent_new(vm, &spec, options->fd, &ioevent);
+		ret = ioevent_new(vm, &spec, options->fd, ret_ioevent);
 	if (ret != 0)
 		return ret;
-	ret = place(ioevent, (options->flags & GH_IOEVENT_EMULATE) == 0);
-	if (ret == 0 && !atomic_load(&ioevent->on_bus) && atomic_load(&vm->state) == GH_VM_STARTED)
-		ret = activate(ioevent);
+	ret = place(*ret_ioevent, (options->flags & GH_IOEVENT_EMULATE) == 0);
+	if (ret == 0 && !atomic_load(&(*ret_ioevent)->on_bus) && atomic_load(&vm->state) == GH_VM_STARTED)
+		ret = activate(*ret_ioevent);
 	if (ret < 0) {
-		ioevent_free(ioevent);
+		withdraw(*ret_ioevent);
 		return ret;
 	}
 	/* At the end: the start asks the kernel in the order of the calls. */
 	while (*link != NULL)
 		link = &(*link)->next;
-	*link = ioevent;
-	*ret_ioevent = ioevent;
+	*link = *ret_ioevent;
 	return 0;
 }
 
 int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *callers, struct gh_ioevent **ret_ioevent)
 {
 	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent = NULL;
 	int ret;
 
 	if (vm == NULL || callers == NULL || ret_ioevent == NULL ||
@@ -388,8 +423,12 @@ int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *callers, s
 	if (gh_vm_is_forked(vm))
 		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	ret = add(vm, &options, ret_ioevent);
+	ret = add(vm, &options, &ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);
+	if (ret == 0)
+		*ret_ioevent = ioevent;
+	else if (ioevent != NULL)
+		ioevent_free(ioevent);
 	return ret;
 }
 
@@ -420,6 +459,7 @@ void gh_ioevent_remove(struct gh_ioevent *ioevent)
 		;
 	if (*link != NULL)
 		*link = ioevent->next;
-	ioevent_free(ioevent);
+	withdraw(ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);
+	ioevent_free(ioevent);
 }

@@ -19,24 +19,38 @@
 
 /* --- one vCPU ----------------------------------------------------------------------------------------------------- */
 
+/* Neither the VM's end nor gh_vm_quit() has made it pointless to go on. */
+static bool is_wanted(struct gh_vcpu *vcpu)
+{
+	return !gh_vm_has_ended(vcpu->vm) && atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
+}
+
 static bool waits_for_answer(struct gh_vcpu *vcpu)
 {
 	enum gh_pending pending = atomic_load(&vcpu->live->pending);
 
-	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && !gh_vm_has_ended(vcpu->vm) &&
-	       atomic_load(&vcpu->vm->quitting) == GH_QUIT_NOT;
+	return (pending == GH_PENDING_LOAD || pending == GH_PENDING_BEING_ANSWERED) && is_wanted(vcpu);
+}
+
+/* The run that follows delivers an interruption, and does not enter. */
+static bool is_kicked(struct gh_vcpu *vcpu)
+{
+	return (atomic_load(&vcpu->kicked) & GH_KICK) != 0;
 }
 
 /* Until a deferred load has its answer, or there is something else to do. A nudge is no reason to stop waiting. */
 static void await_answer(struct gh_vcpu *vcpu)
 {
-	while (waits_for_answer(vcpu) && (atomic_load(&vcpu->kicked) & GH_KICK) == 0) {
+	const struct timespec nap = { .tv_sec = 0, .tv_nsec = NAP_NS };
+
+	while (waits_for_answer(vcpu) && !is_kicked(vcpu)) {
 		gh_kick_take_nudge(vcpu);
 		gh_kick_wait(vcpu, waits_for_answer);
 	}
+	/* Whoever was handed the exit may have dispatched it, and answers before it leaves the bus. */
+	while (gh_bus_is_busy(&vcpu->bus) && is_wanted(vcpu) && !is_kicked(vcpu))
+		(void)vcpu->vm->b.sys->ppoll(vcpu->vm->b.sys, NULL, 0, &nap);
 	gh_kick_remind(vcpu);
-	/* Whoever was handed the exit may have dispatched it, and what it has remembered is for its own thread. */
-	vcpu->bus.generation = GH_BUS_NO_GENERATION;
 }
 
 /* Without an exit function. */
@@ -141,6 +155,16 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 	}
 }
 
+/*
+ * What the bus has remembered is for the thread that has dispatched, which says who it is only then: before the first exit,
+ * and between two, that may have been another one.
+ */
+static void forget_others(struct gh_vcpu *vcpu)
+{
+	if (atomic_load_explicit(&vcpu->bus.thread, memory_order_relaxed) != &gh_kick_self)
+		vcpu->bus.generation = GH_BUS_NO_GENERATION;
+}
+
 /* Of a claimed vCPU. */
 static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 {
@@ -152,6 +176,7 @@ static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 
 		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed) != GH_QUIT_NOT)
 			return -ECANCELED;
+		forget_others(vcpu);
 		ret = next_exit(vcpu, &verdict);
 		if (ret < 0)
 			return ret;

@@ -47,6 +47,10 @@ static int check_file(struct gh_vm *vm, const struct gh_memory *memory)
 		return gh_fail(&vm->failure, -ERANGE, STEP, NULL, "Make the file longer first (ftruncate()).",
 			       "The file has 0x%llx bytes; the region would end at 0x%llx.",
 			       (unsigned long long)status.st_size, (unsigned long long)(memory->offset + memory->length));
+	/* Of a file of huge pages the kernel maps whole ones, whatever is asked for: over the guard and what is behind it. */
+	if ((uint64_t)status.st_blksize > HOST_ALIGN && memory->length % (uint64_t)status.st_blksize != 0)
+		return gh_fail(&vm->failure, -EINVAL, STEP, NULL, "Make the region a multiple of that.",
+			       "The file has pages of 0x%llx bytes.", (unsigned long long)status.st_blksize);
 	return 0;
 }
 
@@ -91,12 +95,12 @@ static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_
 
 /*
  * A shared mapping inside a larger inaccessible one: aligned, and with guards on both sides. GenieZone compares the region
- * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9).
+ * with the whole VMA, and gives guests the kernel's zero page for private memory (GZ 9). There is room for a last huge page.
  */
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host)
 {
 	struct gh_sys *sys = vm->b.sys;
-	size_t total = (size_t)memory->length + HOST_ALIGN + 2 * (size_t)vm->b.page_size;
+	size_t total = (size_t)memory->length + 2 * HOST_ALIGN + 2 * (size_t)vm->b.page_size;
 	uintptr_t start;
 	void *outer;
 	void *inner;

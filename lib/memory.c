@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define STEP "map memory"
-#define STEP_ACCESS "access guest memory"
 
 #define ALL_FLAGS                                                                                                          \
 	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS)
@@ -395,6 +394,8 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 
 	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	index = gh_region_index(vm, id, &parts);
 	if (parts != 0) {
@@ -483,8 +484,7 @@ const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, ui
 	return NULL;
 }
 
-/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
-static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
+uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
 {
 	for (uint32_t i = 0; i < vm->n_regions; i++) {
 		const struct gh_region *region = vm->regions[i];
@@ -515,86 +515,7 @@ uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
 	uint8_t *host;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, ret_left);
+	host = gh_region_host(&vm->b, gpa, ret_left);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return host;
-}
-
-/* Why the host may not touch what begins at `gpa`. */
-static int refuse_access(struct gh_vm *vm, uint64_t gpa)
-{
-	const struct gh_region *region = gh_region_find(&vm->b, gpa, 1);
-
-	if (region != NULL && region->state == GH_REGION_LENT)
-		return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_LENT, STEP_ACCESS, NULL,
-				     "Region %u at 0x%llx is lent to the guest: the host may not touch it.", region->id,
-				     (unsigned long long)region->gpa);
-	return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_UNBACKED, STEP_ACCESS, NULL,
-			     "The guest has no memory at 0x%llx, or not that much in one piece.", (unsigned long long)gpa);
-}
-
-int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
-{
-	uint64_t left = 0;
-	uint8_t *host;
-	int ret = 0;
-
-	if (vm == NULL || ret_host == NULL)
-		return -EINVAL;
-	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, &left);
-	if (host != NULL && length <= left)
-		*ret_host = host;
-	else
-		ret = refuse_access(vm, gpa);
-	(void)pthread_mutex_unlock(&vm->lock);
-	return ret;
-}
-
-/* All of it, before a byte is moved. */
-static int check_access(struct gh_vm *vm, uint64_t gpa, uint64_t length)
-{
-	while (length > 0) {
-		uint64_t left;
-
-		if (find_host(&vm->b, gpa, &left) == NULL)
-			return refuse_access(vm, gpa);
-		if (left >= length)
-			return 0;
-		length -= left;
-		gpa += left;
-	}
-	return 0;
-}
-
-static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
-{
-	int ret;
-
-	(void)pthread_mutex_lock(&vm->lock);
-	ret = check_access(vm, gpa, length);
-	for (size_t done = 0; ret == 0 && done < length;) {
-		uint64_t left = 0;
-		uint8_t *host = find_host(&vm->b, gpa + done, &left);
-		size_t part = left < length - done ? (size_t)left : length - done;
-
-		memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
-		done += part;
-	}
-	(void)pthread_mutex_unlock(&vm->lock);
-	return ret;
-}
-
-int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, buffer, NULL, length);
-}
-
-int gh_vm_write(struct gh_vm *vm, uint64_t gpa, const void *buffer, size_t length)
-{
-	if (vm == NULL || buffer == NULL)
-		return -EINVAL;
-	return transfer(vm, gpa, NULL, buffer, length);
 }

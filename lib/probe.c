@@ -2,7 +2,7 @@
 /* Finding a hypervisor: which device, on which machine, of which backend, and why not. */
 #include "internal.h"
 #include "opts.h"
-#include "why.h"
+#include "reason.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,8 @@
 #define SIMULATED "sim:"
 
 /* In the order in which they are tried. */
-static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_kvm };
+static const struct gh_backend *const real_backends[] = { &gh_backend_gunyah, &gh_backend_geniezone, &gh_backend_halla,
+							  &gh_backend_kvm };
 #define REAL_BACKENDS (sizeof(real_backends) / sizeof(real_backends[0]))
 
 struct gh_probe {
@@ -78,6 +79,7 @@ static const char *device_wanted(const struct gh_vm_options *options)
 struct place {
 	struct gh_sys *sys;
 	const char *path; /* NULL: each backend's own */
+	bool is_simulated;
 };
 
 static int no_libghsim(const struct gh_vm_options *options)
@@ -105,6 +107,7 @@ static int find_simulated(const struct gh_vm_options *options, const char *devic
 	}
 	ret_place->sys = load.table(sim);
 	ret_place->path = load.device_path(sim);
+	ret_place->is_simulated = true;
 	if (options->machine == NULL)
 		load.free_machine(sim); /* the table keeps it */
 	return 0;
@@ -116,8 +119,7 @@ static int find_place(const struct gh_vm_options *options, struct place *ret_pla
 
 	if (options->machine != NULL || (device != NULL && strncmp(device, SIMULATED, strlen(SIMULATED)) == 0))
 		return find_simulated(options, device, ret_place);
-	ret_place->sys = gh_sys_kernel();
-	ret_place->path = device;
+	*ret_place = (struct place){ .sys = gh_sys_kernel(), .path = device };
 	return 0;
 }
 
@@ -166,10 +168,11 @@ static int open_device(const struct gh_vm_options *options, const struct place *
 
 	if (backend->device == NULL)
 		return -1;
+	refusal->is_simulated = place->is_simulated;
 	if (options->device_fd < 0)
 		refusal->path = place->path != NULL ? place->path : backend->device;
 	fd = options->device_fd < 0 ? sys->open(sys, refusal->path, O_RDWR) : sys->dup(sys, options->device_fd, 0);
-	return fd < 0 ? gh_why_open(refusal, fd) : fd;
+	return fd < 0 ? gh_reason_open(refusal, fd) : fd;
 }
 
 /* Opens, or copies, the device and asks the backend. On failure nothing stays open. */
@@ -228,20 +231,27 @@ static int tell(const struct gh_vm_options *options, const struct gh_refusal *re
 	return error;
 }
 
-static int no_hypervisor(const struct gh_vm_options *options, const struct gh_refusal *best)
+static int no_hypervisor(const struct gh_vm_options *options)
 {
-	if (best->missing != GH_MISSING_NODE)
-		return tell(options, best, -ENODEV);
-	return gh_fail(options->failure, -ENODEV, STEP, "open",
-		       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah).",
-		       "There is none of %s, %s and %s.", real_backends[0]->device, real_backends[1]->device,
-		       real_backends[2]->device);
+	char devices[128] = "";
+
+	for (size_t i = 0; i < REAL_BACKENDS; i++) {
+		size_t used = strlen(devices);
+
+		(void)snprintf(devices + used, sizeof(devices) - used, "%s%s", i > 0 ? ", " : "", real_backends[i]->device);
+	}
+	return gh_fail_as(
+		options->failure, GH_CAUSE_NO_HYPERVISOR, -ENODEV, STEP, "open",
+		"Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah). For each of them, "
+		"gh-probe says why it is missing.",
+		"There is none of these: %s.", devices);
 }
 
 static int try_all(const struct gh_vm_options *options, const struct place *place, struct gh_target *ret_target)
 {
 	struct gh_refusal best = { .missing = GH_MISSING_NOTHING };
 	const struct gh_backend *best_backend = NULL;
+	bool is_named;
 
 	for (size_t i = 0; i < REAL_BACKENDS; i++) {
 		struct gh_refusal refusal;
@@ -259,11 +269,12 @@ static int try_all(const struct gh_vm_options *options, const struct place *plac
 			best_backend = real_backends[i];
 		}
 	}
+	is_named = !is_auto(options) || place->path != NULL || options->device_fd >= 0;
+	if (!is_named && best.missing == GH_MISSING_NODE)
+		return no_hypervisor(options);
 	if (options->failure != NULL && best_backend != NULL)
-		gh_why_look(place->sys, best_backend, &best);
-	if (!is_auto(options) || place->path != NULL || options->device_fd >= 0)
-		return tell(options, &best, best.failure.error);
-	return no_hypervisor(options, &best);
+		gh_reason_look(place->sys, best_backend, &best);
+	return tell(options, &best, is_named ? best.failure.error : -ENODEV);
 }
 
 static int open_fake(const struct gh_vm_options *options, struct gh_target *ret_target)
@@ -285,7 +296,7 @@ int gh_target_open(const struct gh_vm_options *options, struct gh_target *ret_ta
 	int ret;
 
 	if (!is_auto(options) && !is_known(options))
-		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm, fake or auto.",
+		return gh_fail(options->failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm, fake or auto.",
 			       "There is no backend \"%s\".", options->backend);
 	if (!is_auto(options) && strcmp(options->backend, gh_backend_fake.name) == 0)
 		return open_fake(options, ret_target);
@@ -319,11 +330,11 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 {
 	const struct gh_failure no_failure = GH_FAILURE_INIT;
 	struct gh_probe_entry *entry = &probe->entries[probe->count];
+	struct gh_target target = { .fd = -1 };
 	struct gh_refusal refusal;
-	struct gh_target target;
 
 	if (probe->count++ == 0)
-		probe->lock_limit = gh_why_lock_limit(place->sys);
+		probe->lock_limit = gh_reason_lock_limit(place->sys);
 	entry->backend = backend->name;
 	entry->device = probe->device != NULL ? probe->device : backend->device;
 	entry->dialect = "";
@@ -331,15 +342,16 @@ static void probe_one(struct gh_probe *probe, const struct gh_vm_options *option
 	entry->caution = no_failure;
 	entry->lock_limit = probe->lock_limit;
 	if (try_backend(options, place, backend, &target, &refusal) < 0) {
-		gh_why_look(place->sys, backend, &refusal);
+		gh_reason_look(place->sys, backend, &refusal);
 		entry->missing = refusal.missing;
 		entry->failure = refusal.failure;
 		entry->dialect = refusal.dialect != NULL ? refusal.dialect : "";
 		return;
 	}
-	(void)place->sys->close(place->sys, target.fd);
+	if (target.fd >= 0)
+		(void)place->sys->close(place->sys, target.fd);
 	fill(entry, &target.caps);
-	gh_why_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
+	gh_reason_caution(place->sys, &target.caps, probe->lock_limit, &entry->caution);
 }
 
 static int name_device(struct gh_probe *probe, const struct gh_vm_options *options, const struct place *place)
@@ -367,7 +379,7 @@ int gh_probe(const struct gh_vm_options *callers, struct gh_probe **ret_probe)
 	if (ret < 0)
 		return ret;
 	if (!is_auto(&options) && !is_known(&options))
-		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, kvm or auto.",
+		return gh_fail(options.failure, -EINVAL, STEP, NULL, "Use gunyah, geniezone, halla, kvm or auto.",
 			       "There is no backend \"%s\".", options.backend);
 	probe = calloc(1, sizeof(*probe));
 	if (probe == NULL)

@@ -446,7 +446,8 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	if (gh_vcpu_pending(vcpu->live) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
 	if (!begin_answer(vcpu->live, was)) {
-		bool is_fault = gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
+		bool is_fault =
+			gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
 
 		return is_fault ? refuse_to_fail(vcpu) : wrong_answer(vcpu);
 	}

@@ -2,11 +2,14 @@
 /* gh-run: boots Linux on an arm64 hypervisor, real or simulated, with a serial console. What a VMM looks like with libgh. */
 #include "run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_BOOTS 16u
 #define MIB (UINT64_C(1) << 20)
@@ -15,35 +18,33 @@ static const char usage_text[] =
 	"Usage: gh-run --kernel FILE [OPTION]...\n"
 	"Boot Linux for arm64 in a virtual machine, with a serial console on this terminal (ttyS0 in the guest).\n"
 	"\n"
-	"  --kernel FILE      the kernel: Image, also packed with gzip or as EFI zboot, or ELF\n"
+	"  --kernel FILE      the kernel: Image, also packed with gzip or zstd or as EFI zboot, or ELF\n"
 	"  --initrd FILE      its initial RAM disk\n"
 	"  --append TEXT      its command line (\"console=ttyS0 panic=-1\")\n"
 	"  --mem SIZE         memory, such as 512M or 2G (512M)\n"
 	"  --cpus N           vCPUs (1)\n"
 	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
 	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
-	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be repeated: one "
-	"boot\n"
-	"                     after the other, and a table at the end\n"
+	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be\n"
+	"                     repeated: one boot after the other\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"
 	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
 	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
 	"  --answer TEXT      see --prompt\n"
-	"  --dump-dtb FILE    write the devicetree to FILE\n"
+	"  --dump-dtb FILE    write the devicetree to FILE, before the guest starts\n"
 	"  --check-dtb FILE   boot nothing: check the devicetree in FILE as Gunyah's resource manager does\n"
 	"  --trace FILE       write exits, interrupts and kicks to FILE, for Perfetto or chrome://tracing\n"
-	"  --stats            say at the end how often what happened\n"
+	"  --stats            a table at the end: times, and how often what happened\n"
 	"  --json             the same as one JSON object for each boot; the guest's text is not shown then\n"
 	"  --help             print this text\n"
 	"  --version          print the library's version\n"
 	"\n"
+	"If there are several boots, the files of the second are called FILE.2, and so on.\n"
 	"On a terminal, Ctrl-A x ends the guest, and Ctrl-A Ctrl-A sends Ctrl-A.\n"
 	"\n"
-	"Status: 0 if every guest switched itself off, 1 if something failed, 2 for wrong usage, 3 if a guest asked for a "
-	"reset,\n"
-	"4 if it crashed or was ended by its hypervisor, 5 after the escape key, 124 after the timeout, 130, 143 or 129 "
-	"after\n"
-	"SIGINT, SIGTERM or SIGHUP.\n";
+	"Status: 0 if every guest switched itself off; otherwise that of the first that did not: 1 if something failed,\n"
+	"3 if the guest asked for a reset, 4 if it crashed or was ended by its hypervisor, 5 after the escape key,\n"
+	"124 after the timeout, 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP. 2 is wrong usage.\n";
 
 enum {
 	STATUS_OK = 0,
@@ -162,6 +163,14 @@ static int read_size(const char *text, uint64_t *ret_size)
 
 /* --- options -------------------------------------------------------------------------------------------------------- */
 
+static int read_phrase(const char *text, size_t most, const char *what, const char **ret_text)
+{
+	if (*text == '\0' || strlen(text) > most)
+		return wrong_usage(what);
+	*ret_text = text;
+	return 0;
+}
+
 static int read_option(struct arguments *arguments, int option)
 {
 	struct run_request *request = &arguments->request;
@@ -194,12 +203,12 @@ static int read_option(struct arguments *arguments, int option)
 	case OPTION_TIMEOUT:
 		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);
 	case OPTION_MARK:
-		request->mark = optarg;
-		return 0;
+		return read_phrase(optarg, RUN_PHRASE, "--mark is 1 to 128 bytes", &request->mark);
 	case OPTION_PROMPT:
-		request->prompt = optarg;
-		return 0;
+		return read_phrase(optarg, RUN_PHRASE, "--prompt is 1 to 128 bytes", &request->prompt);
 	case OPTION_ANSWER:
+		if (strlen(optarg) > RUN_ANSWER)
+			return wrong_usage("--answer is at most 1024 bytes");
 		request->answer = optarg;
 		return 0;
 	case OPTION_DUMP_DTB:
@@ -283,6 +292,36 @@ static void report(const struct arguments *arguments, const struct run_request *
 		run_report_end(request, result);
 }
 
+/* A device that gets the number of a standard descriptor would be written the guest's text to. */
+static bool open_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
+			return false;
+	return true;
+}
+
+/* The file of this boot; `name` has room for it. */
+static const char *file_of(const char *file, unsigned int boot, char *name, size_t room)
+{
+	if (file == NULL || boot == 0)
+		return file;
+	(void)snprintf(name, room, "%s.%u", file, boot + 1);
+	return name;
+}
+
+static void boot(struct run_request *request, unsigned int number, struct run_result *result)
+{
+	char trace[4096];
+	char tree[4096];
+
+	request->trace_file = file_of(request->trace_file, number, trace, sizeof(trace));
+	request->dtb_file = file_of(request->dtb_file, number, tree, sizeof(tree));
+	run_boot(request, result);
+	request->trace_file = NULL;
+	request->dtb_file = NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {
@@ -291,8 +330,11 @@ int main(int argc, char **argv)
 	struct run_request requests[MAX_BOOTS];
 	struct run_result results[MAX_BOOTS];
 	unsigned int count;
-	int status = read_arguments(&arguments, argc, argv);
+	int status;
 
+	if (!open_standard())
+		return STATUS_FAILED;
+	status = read_arguments(&arguments, argc, argv);
 	if (status >= 0)
 		return status;
 	if (arguments.count == 0)
@@ -301,7 +343,7 @@ int main(int argc, char **argv)
 	for (count = 0; count < arguments.count; count++) {
 		requests[count] = arguments.request;
 		requests[count].device = arguments.devices[count];
-		run_boot(&requests[count], &results[count]);
+		boot(&requests[count], count, &results[count]);
 		report(&arguments, &requests[count], &results[count]);
 		if (status == STATUS_OK)
 			status = status_of(&results[count]);

@@ -4,6 +4,7 @@
  * so that input is used as well as output, and ends as `gh.end=` of the kernel's command line says: off, reset, crash, wait.
  */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,17 +40,37 @@ static void open_console(void)
 		(void)close(fd);
 }
 
-/* Lines of `path` that contain `wanted` (all, if it is empty). */
-static void show(const char *path, const char *wanted)
+static bool counts_something(const char *line)
+{
+	const char *colon = strchr(line, ':');
+
+	return colon == NULL || strpbrk(colon, "123456789") != NULL;
+}
+
+/* In single spaces, because each byte is an exit. */
+static void show(const char *line)
+{
+	(void)printf("guest:");
+	for (line += strspn(line, " \n"); *line != '\0'; line += strspn(line, " \n")) {
+		int length = (int)strcspn(line, " \n");
+
+		(void)printf(" %.*s", length, line);
+		line += length;
+	}
+	(void)printf("\n");
+}
+
+/* All interrupts that have happened. */
+static void show_interrupts(void)
 {
 	char line[512];
-	FILE *file = fopen(path, "re");
+	FILE *file = fopen("/proc/interrupts", "re");
 
 	if (file == NULL)
 		return;
 	while (fgets(line, sizeof(line), file) != NULL)
-		if (strstr(line, wanted) != NULL)
-			(void)printf("guest: %s", line);
+		if (counts_something(line))
+			show(line);
 	(void)fclose(file);
 }
 
@@ -117,7 +138,7 @@ int main(void)
 	nap();
 	if (strstr(command_line, "gh.ask") != NULL)
 		converse();
-	show("/proc/interrupts", "");
+	show_interrupts();
 	end(command_line);
 	return 1;
 }

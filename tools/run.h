@@ -12,6 +12,10 @@
 /* Kinds of exits that are counted by themselves; all later ones count as "other". */
 #define RUN_KINDS (GH_EXIT_INTERRUPTED + 1)
 
+/* Bytes that run_request::mark, prompt and answer have at most. */
+#define RUN_PHRASE 128u
+#define RUN_ANSWER 1024u
+
 struct run_request {
 	const char *device;  /* as gh_vm_options::device */
 	const char *backend; /* as gh_vm_options::backend, NULL for any */
@@ -68,10 +72,11 @@ int run_check_dtb(const char *path);
 struct run_trace;
 
 /* NULL, with errno, if the file cannot be made. All functions but this one take NULL, and then do nothing. */
-struct run_trace *run_trace_open(const char *path);
+struct run_trace *run_trace_open(const char *path, uint32_t vcpus);
 void run_trace_access(struct run_trace *trace, const struct gh_bus_event *event);
 void run_trace_exit(struct run_trace *trace, uint32_t vcpu, const struct gh_exit *exit);
-/* Something that the host does: an interrupt, a kick. */
+void run_trace_kick(struct run_trace *trace, uint32_t vcpu);
+/* Something else that the host does: an interrupt. */
 void run_trace_host(struct run_trace *trace, const char *name);
 /* False: not everything could be written. */
 bool run_trace_close(struct run_trace *trace);

@@ -4,6 +4,7 @@
 #include "run_terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,21 +12,25 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What the guest may be ahead of the terminal. Then it waits: its port says that it is busy. */
 #define ROOM 65536u
-/* A terminal or pipe that poll() calls writable takes this much at once. */
+/* Written at once. A pipe that poll() calls writable takes this much. */
 #define CHUNK 512u
+/* A terminal that poll() calls writable, and that takes nothing all the same, is asked again after this time. */
+#define STUCK_MS 20
+/* What may be typed before the guest takes it; what comes then is lost, but for the escape key. */
+#define TYPED 16384u
 /* How long the guest's last words wait for a terminal that takes none. */
 #define LAST_WORDS_MS 2000
-#define LONGEST_PHRASE 128u
 
 /* Finds a phrase in what the guest says, over all boundaries of writes. */
 struct listener {
 	const char *phrase;
 	size_t length;
-	char last[LONGEST_PHRASE]; /* what was said last */
+	char last[RUN_PHRASE]; /* what was said last */
 	size_t count;
 };
 
@@ -38,8 +43,10 @@ struct run_console {
 	int end_fd;
 	bool is_terminal;
 	bool input_over;
+	bool is_stuck; /* stdout has just refused what poll() had promised */
+	int output;    /* stdout, where it can be so that it never blocks */
 	struct run_escape escape;
-	uint8_t keys[256]; /* read, and not yet taken by the guest */
+	uint8_t keys[TYPED]; /* read, and not yet taken by the guest */
 	size_t n_keys;
 	atomic_bool finished;
 	atomic_bool wants_input;
@@ -61,7 +68,7 @@ static void listener_init(struct listener *listener, const char *phrase)
 {
 	size_t length = phrase != NULL ? strlen(phrase) : 0;
 
-	*listener = (struct listener){ .phrase = phrase, .length = length <= LONGEST_PHRASE ? length : LONGEST_PHRASE };
+	*listener = (struct listener){ .phrase = phrase, .length = length <= RUN_PHRASE ? length : RUN_PHRASE };
 }
 
 /* True once, with the phrase's last byte. */
@@ -102,12 +109,17 @@ static int on_output(void *data, const uint8_t *bytes, unsigned int count)
 {
 	struct run_console *console = data;
 	unsigned int taken = 0;
+	bool is_news;
 
 	(void)pthread_mutex_lock(&console->lock);
+	/* Who is still writing comes back for the rest by itself. */
+	is_news = console->count == 0;
 	while (taken < count && console->count < ROOM)
 		take(console, bytes[taken++]);
+	is_news = (is_news && console->count > 0) || console->answered;
 	(void)pthread_mutex_unlock(&console->lock);
-	wake(console);
+	if (is_news)
+		wake(console);
 	return (int)taken;
 }
 
@@ -129,19 +141,41 @@ static void on_interrupt(void *data)
 
 /* --- making --------------------------------------------------------------------------------------------------------- */
 
+static bool is_ignored(int signal)
+{
+	struct sigaction action;
+
+	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* What the user has told this program to ignore (nohup) stays ignored. */
 static int open_signals(void)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!is_ignored(signals[i]))
+			(void)sigaddset(&set, signals[i]);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Before any thread is made, which inherits it. */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/*
+ * stdout, so that a terminal or pipe that takes nothing never keeps us from noticing a signal. Opened anew, because others may
+ * have the same open file. A file takes everything.
+ */
+static int open_output(void)
+{
+	struct stat status;
+
+	if (fstat(STDOUT_FILENO, &status) < 0 || !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))
+		return -1;
+	return open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 struct run_console *run_console_open(const struct run_request *request, struct run_trace *trace)
@@ -160,6 +194,7 @@ struct run_console *run_console_open(const struct run_request *request, struct r
 	(void)pthread_mutex_init(&console->lock, NULL);
 	console->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	console->signals = open_signals();
+	console->output = open_output();
 	if (console->wake < 0 || console->signals < 0) {
 		int error = errno;
 
@@ -177,6 +212,8 @@ void run_console_close(struct run_console *console)
 		(void)close(console->wake);
 	if (console->signals >= 0)
 		(void)close(console->signals);
+	if (console->output >= 0)
+		(void)close(console->output);
 	(void)pthread_mutex_destroy(&console->lock);
 	free(console);
 }
@@ -210,6 +247,30 @@ void run_console_detach(struct run_console *console)
 	console->end_fd = -1;
 }
 
+/* --- signals -------------------------------------------------------------------------------------------------------- */
+
+/* The terminal is the shell's meanwhile. */
+static void stop(void)
+{
+	run_terminal_restore();
+	(void)kill(getpid(), SIGSTOP);
+}
+
+int run_console_signal(struct run_console *console)
+{
+	struct signalfd_siginfo info;
+
+	while (read(console->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGTSTP)
+			stop();
+		else if (info.ssi_signo == SIGCONT && console->is_terminal)
+			(void)run_terminal_raw();
+		else if (info.ssi_signo != SIGCONT)
+			return (int)info.ssi_signo;
+	}
+	return 0;
+}
+
 /* --- serving -------------------------------------------------------------------------------------------------------- */
 
 void run_console_finish(struct run_console *console)
@@ -240,7 +301,8 @@ static bool write_text(struct run_console *console)
 	for (size_t i = 0; i < count; i++)
 		piece[i] = console->text[(console->first + i) % ROOM];
 	(void)pthread_mutex_unlock(&console->lock);
-	done = write(STDOUT_FILENO, piece, count);
+	done = write(console->output >= 0 ? console->output : STDOUT_FILENO, piece, count);
+	console->is_stuck = done < 0 && errno == EAGAIN;
 	if (done < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
 	(void)pthread_mutex_lock(&console->lock);
@@ -283,66 +345,85 @@ static void answer_prompt(struct run_console *console)
 	give_keys(console);
 }
 
-/* False: the escape key. */
+/* False: the escape key. It is looked for however much the guest has not taken. */
 static bool read_keys(struct run_console *console)
 {
+	uint8_t keys[256];
+	size_t room = sizeof(console->keys) - console->n_keys;
 	bool end = false;
-	ssize_t count = read(STDIN_FILENO, console->keys, sizeof(console->keys));
+	ssize_t count = read(STDIN_FILENO, keys, sizeof(keys));
+	size_t taken = (size_t)count;
 
 	if (count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN))
 		console->input_over = true;
 	if (count <= 0)
 		return true;
-	console->n_keys = (size_t)count;
 	if (console->is_terminal)
-		console->n_keys = run_escape_filter(&console->escape, console->keys, console->n_keys, &end);
+		taken = run_escape_filter(&console->escape, keys, taken, &end);
+	if (taken > room)
+		taken = room;
+	memcpy(console->keys + console->n_keys, keys, taken);
+	console->n_keys += taken;
 	give_keys(console);
 	return !end;
 }
 
-static void write_last_words(struct run_console *console)
+/* After its own end the guest's words wait for as long as it takes; otherwise for a terminal that takes some now and then. */
+static void write_last_words(struct run_console *console, bool is_end)
 {
-	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct pollfd fds[] = { { .events = POLLOUT }, { .fd = console->signals, .events = POLLIN } };
+	double since = run_now_ms();
 
-	while (waiting(console) > 0 && poll(&out, 1, LAST_WORDS_MS) > 0)
-		if (!write_text(console))
+	while (waiting(console) > 0 && (is_end || run_now_ms() - since < LAST_WORDS_MS)) {
+		size_t before = waiting(console);
+
+		fds[0].fd = console->is_stuck ? -1 : STDOUT_FILENO;
+		console->is_stuck = false;
+		(void)poll(fds, 2, STUCK_MS);
+		if (fds[1].revents != 0 && run_console_signal(console) != 0)
 			return;
+		if (fds[0].revents != 0 && !write_text(console))
+			return;
+		if (waiting(console) < before)
+			since = run_now_ms();
+	}
 }
 
-static int remaining_ms(double until)
+static int remaining_ms(const struct run_console *console, double until)
 {
 	double left = until - run_now_ms();
+	int ms = until < 0 ? -1 : left > 0 ? (int)left + 1 : 0;
 
-	return until < 0 ? -1 : left > 0 ? (int)left + 1 : 0;
+	return console->is_stuck && (ms < 0 || ms > STUCK_MS) ? STUCK_MS : ms;
 }
 
 enum { WAKE, SIGNALS, END, INPUT, OUTPUT, FDS };
 
 static void choose(struct run_console *console, struct pollfd fds[FDS])
 {
+	/* A pipe keeps what the guest has no room for; of a terminal, every key is looked at. */
+	bool reads = !console->input_over && (console->is_terminal || console->n_keys == 0);
+	bool writes = !console->is_stuck && waiting(console) > 0;
+
 	fds[WAKE] = (struct pollfd){ .fd = console->wake, .events = POLLIN };
 	fds[SIGNALS] = (struct pollfd){ .fd = console->signals, .events = POLLIN };
 	fds[END] = (struct pollfd){ .fd = console->end_fd, .events = POLLIN };
-	/* Keys stay with the terminal until the guest has taken those before. */
-	fds[INPUT] =
-		(struct pollfd){ .fd = console->input_over || console->n_keys > 0 ? -1 : STDIN_FILENO, .events = POLLIN };
-	fds[OUTPUT] = (struct pollfd){ .fd = waiting(console) > 0 ? STDOUT_FILENO : -1, .events = POLLOUT };
+	fds[INPUT] = (struct pollfd){ .fd = reads ? STDIN_FILENO : -1, .events = POLLIN };
+	fds[OUTPUT] = (struct pollfd){ .fd = writes ? STDOUT_FILENO : -1, .events = POLLOUT };
 }
 
 /* What poll() has found is done; false: *ret_event is why there is no more to do. */
 static bool attend(struct run_console *console, const struct pollfd fds[FDS], enum run_event *ret_event, int *ret_signal)
 {
-	struct signalfd_siginfo info;
 	uint64_t wakes;
 
-	if (fds[SIGNALS].revents != 0 && read(console->signals, &info, sizeof(info)) == sizeof(info)) {
-		*ret_signal = (int)info.ssi_signo;
-		*ret_event = RUN_EVENT_SIGNAL;
+	*ret_event = RUN_EVENT_SIGNAL;
+	if (fds[SIGNALS].revents != 0 && (*ret_signal = run_console_signal(console)) != 0)
 		return false;
-	}
 	*ret_event = RUN_EVENT_ERROR;
 	if (fds[WAKE].revents != 0 && read(console->wake, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
 		return false;
+	console->is_stuck = false;
 	if (fds[OUTPUT].revents != 0 && !write_text(console))
 		return false;
 	if (atomic_exchange(&console->wants_input, false) && console->n_keys > 0)
@@ -359,20 +440,22 @@ enum run_event run_console_serve(struct run_console *console, int *ret_signal)
 {
 	const unsigned int timeout = console->request->timeout;
 	const double until = timeout != 0 ? run_now_ms() + timeout * 1e3 : -1;
-	enum run_event event = RUN_EVENT_TIMEOUT;
+	enum run_event event;
 	struct pollfd fds[FDS];
 
 	for (;;) {
 		choose(console, fds);
-		if (poll(fds, FDS, remaining_ms(until)) == 0) {
+		(void)poll(fds, FDS, remaining_ms(console, until));
+		if (!attend(console, fds, &event, ret_signal))
+			break;
+		/* Also of a guest that never stops talking. */
+		if (until >= 0 && run_now_ms() >= until) {
 			event = RUN_EVENT_TIMEOUT;
 			break;
 		}
-		if (!attend(console, fds, &event, ret_signal))
-			break;
 	}
 	if (event != RUN_EVENT_ERROR)
-		write_last_words(console);
+		write_last_words(console, event == RUN_EVENT_END);
 	return event;
 }
 

@@ -21,7 +21,7 @@ enum run_event {
 	RUN_EVENT_ERROR, /* stdout is broken */
 };
 
-/* SIGINT, SIGTERM and SIGHUP are blocked from here on, and are told by run_console_serve(). NULL with errno. */
+/* SIGINT, SIGTERM and SIGHUP are blocked from here on, and are told by the next two. NULL with errno. */
 struct run_console *run_console_open(const struct run_request *request, struct run_trace *trace);
 /* The terminal is as it was before. */
 void run_console_close(struct run_console *console);
@@ -30,6 +30,9 @@ void run_console_close(struct run_console *console);
 int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd);
 /* Before the VM is closed. */
 void run_console_detach(struct run_console *console);
+
+/* The number of a signal that wants the program to end, 0: there is none. Stops the program if that is what one wants. */
+int run_console_signal(struct run_console *console);
 
 /* Any thread: the VM's loops have returned. */
 void run_console_finish(struct run_console *console);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* True if stdin is a terminal; it is raw then. */
+/* True if stdin is a terminal; it is raw then. Again after a stop, when the shell has given the terminal back. */
 bool run_terminal_raw(void);
 /* Also async-signal-safe. Nothing if it is not raw. */
 void run_terminal_restore(void);

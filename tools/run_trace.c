@@ -7,15 +7,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Rows in the viewer: vCPUs have their numbers, the host a row below them. */
-#define HOST_ROW 1000u
+/* Rows in the viewer. Perfetto takes thread 0 for the idle one, so that vCPUs are counted from 1; the host comes last. */
+#define PROCESS 1u
+#define HOST_ROW 100000u
 
 struct run_trace {
 	FILE *file;
 	double begun_ms;
 };
 
-struct run_trace *run_trace_open(const char *path)
+static uint32_t row_of(uint32_t vcpu)
+{
+	return vcpu + 1;
+}
+
+static void name_row(const struct run_trace *trace, uint32_t row, const char *name)
+{
+	(void)fprintf(trace->file,
+		      ",\n{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": %u, \"tid\": %" PRIu32
+		      ", \"args\": {\"name\": \"%s\"}}",
+		      PROCESS, row, name);
+}
+
+struct run_trace *run_trace_open(const char *path, uint32_t vcpus)
 {
 	struct run_trace *trace = calloc(1, sizeof(*trace));
 
@@ -31,9 +45,15 @@ struct run_trace *run_trace_open(const char *path)
 	}
 	trace->begun_ms = run_now_ms();
 	(void)fprintf(trace->file,
-		      "[{\"name\": \"process_name\", \"ph\": \"M\", \"pid\": 1, \"args\": {\"name\": \"gh-run\"}},\n"
-		      "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 1, \"tid\": %u, \"args\": {\"name\": \"host\"}}",
-		      HOST_ROW);
+		      "[{\"name\": \"process_name\", \"ph\": \"M\", \"pid\": %u, \"args\": {\"name\": \"gh-run\"}}",
+		      PROCESS);
+	for (uint32_t id = 0; id < vcpus; id++) {
+		char name[24];
+
+		(void)snprintf(name, sizeof(name), "vCPU %" PRIu32, id);
+		name_row(trace, row_of(id), name);
+	}
+	name_row(trace, HOST_ROW, "host");
 	return trace;
 }
 
@@ -42,8 +62,8 @@ static void begin(struct run_trace *trace, uint32_t row)
 {
 	flockfile(trace->file);
 	(void)fprintf(trace->file,
-		      ",\n{\"ph\": \"i\", \"s\": \"t\", \"pid\": 1, \"tid\": %u, \"ts\": %.3f, \"name\": ", row,
-		      (run_now_ms() - trace->begun_ms) * 1e3);
+		      ",\n{\"ph\": \"i\", \"s\": \"t\", \"pid\": %u, \"tid\": %" PRIu32 ", \"ts\": %.3f, \"name\": ",
+		      PROCESS, row, (run_now_ms() - trace->begun_ms) * 1e3);
 }
 
 static void end(struct run_trace *trace)
@@ -56,7 +76,7 @@ void run_trace_access(struct run_trace *trace, const struct gh_bus_event *event)
 {
 	if (trace == NULL)
 		return;
-	begin(trace, gh_vcpu_id(event->vcpu));
+	begin(trace, row_of(gh_vcpu_id(event->vcpu)));
 	(void)fprintf(trace->file,
 		      "\"%s %s\", \"args\": {\"gpa\": \"0x%" PRIx64 "\", \"width\": %" PRIu32 ", \"value\": \"0x%" PRIx64
 		      "\"}",
@@ -69,9 +89,18 @@ void run_trace_exit(struct run_trace *trace, uint32_t vcpu, const struct gh_exit
 {
 	if (trace == NULL)
 		return;
-	begin(trace, vcpu);
+	begin(trace, row_of(vcpu));
 	(void)fprintf(trace->file, "\"%s\", \"args\": {\"raw_reason\": %" PRIu32 "}", gh_exit_name(exit->kind),
 		      exit->raw_reason);
+	end(trace);
+}
+
+void run_trace_kick(struct run_trace *trace, uint32_t vcpu)
+{
+	if (trace == NULL)
+		return;
+	begin(trace, row_of(vcpu));
+	(void)fprintf(trace->file, "\"kick\"");
 	end(trace);
 }
 

@@ -30,6 +30,7 @@ struct boot {
 	struct gh_image_plan plan;
 	struct gh_fdt *fdt;
 	bool shows_progress;
+	bool is_interrupted; /* by the signal run_result::signal, before the guest ran */
 	double loading_since;
 	atomic_uint_fast64_t exits[RUN_KINDS];
 	int run_result; /* of gh_vm_run() */
@@ -83,8 +84,12 @@ static int open_vm(struct boot *boot)
 
 static int on_progress(void *data, uint64_t done, uint64_t total)
 {
-	const struct boot *boot = data;
+	struct boot *boot = data;
 
+	boot->result->signal = run_console_signal(boot->console);
+	boot->is_interrupted = boot->result->signal != 0;
+	if (boot->is_interrupted)
+		return -EINTR;
 	if (boot->shows_progress && total > 0 && run_now_ms() - boot->loading_since > PATIENCE_MS)
 		(void)fprintf(stderr, "\rgh-run: loading %3.0f %%%s", (double)done * 100 / (double)total,
 			      done == total ? "\n" : "");
@@ -130,6 +135,8 @@ static int load(struct boot *boot)
 	boot->loading_since = begun;
 	memory.gpa = RAM_GPA;
 	memory.length = boot->request->memory;
+	/* A guest touches most of its memory while it boots: one fault for each 2 MiB instead of one for each page. */
+	memory.flags |= GH_MEMORY_HUGE;
 	if (boot->request->lend)
 		memory.flags |= GH_MEMORY_LEND;
 	ret = gh_vm_map(boot->vm, &memory, NULL);
@@ -168,15 +175,19 @@ static int dump_tree(struct boot *boot)
 	const void *blob;
 	size_t size;
 	FILE *file;
+	int error;
 	bool good;
 
 	if (boot->request->dtb_file == NULL || gh_fdt_blob(boot->fdt, &blob, &size) < 0)
 		return 0;
 	file = fopen(boot->request->dtb_file, "we");
 	good = file != NULL && fwrite(blob, 1, size, file) == size;
-	if (file != NULL && fclose(file) != 0)
+	error = errno;
+	if (file != NULL && fclose(file) != 0 && good) {
 		good = false;
-	return good ? 0 : fail(boot, -EIO, "write the devicetree", "The file cannot be written.", "Choose another one.");
+		error = errno;
+	}
+	return good ? 0 : fail(boot, -error, "write the devicetree", "The file cannot be written.", "Choose another one.");
 }
 
 static int write_tree(struct boot *boot)
@@ -242,7 +253,8 @@ static void judge(struct boot *boot, enum run_event event)
 		result->end = RUN_TIMED_OUT;
 		return;
 	case RUN_EVENT_ERROR:
-		(void)fail(boot, -EIO, "write the guest's text", "Standard output takes no more.", "");
+		(void)fail(boot, -EIO, "write the guest's text", "Standard output takes no more.",
+			   "Give it somewhere to go to, or use --json.");
 		return;
 	default:
 		break;
@@ -253,6 +265,7 @@ static void judge(struct boot *boot, enum run_event event)
 	}
 	result->end = RUN_STOPPED;
 	result->cause = (uint32_t)boot->run_result;
+	run_trace_host(boot->trace, gh_stop_name(result->cause));
 }
 
 static int run(struct boot *boot)
@@ -275,7 +288,8 @@ static int run(struct boot *boot)
 		return fail(boot, ret, "run the guest", "There is no thread for it.", "End other programs.");
 	event = run_console_serve(boot->console, &boot->result->signal);
 	if (event != RUN_EVENT_END) {
-		run_trace_host(boot->trace, "quit");
+		for (uint32_t id = 0; id < boot->request->cpus; id++)
+			run_trace_kick(boot->trace, id);
 		(void)gh_vm_quit(boot->vm);
 	}
 	(void)pthread_join(thread, NULL);
@@ -339,7 +353,7 @@ void run_boot(const struct run_request *request, struct run_result *result)
 	*result = (struct run_result){ .end = RUN_FAILED, .mark_ms = -1, .failure = no_failure };
 	boot.shows_progress = request->console && isatty(STDERR_FILENO) != 0;
 	if (request->trace_file != NULL) {
-		boot.trace = run_trace_open(request->trace_file);
+		boot.trace = run_trace_open(request->trace_file, request->cpus);
 		if (boot.trace == NULL)
 			ret = fail(&boot, -errno, "write a trace", "The file cannot be made.", "Choose another one.");
 	}
@@ -350,6 +364,8 @@ void run_boot(const struct run_request *request, struct run_result *result)
 	}
 	if (ret == 0)
 		ret = prepare(&boot);
+	if (boot.is_interrupted)
+		result->end = RUN_KILLED;
 	if (ret == 0)
 		ret = run(&boot);
 	if (ret == 0)

@@ -317,8 +317,8 @@ GH_API void gh_bus_remove(struct gh_bus_range *range);
  *         guest take an abort. gh_vcpu_failure() names the range. A load waits for its answer then.
  *
  * @mtobject
- * The thread that got the exit, or one that has been handed it, while nobody runs the vCPU. Different vCPUs dispatch at the same
- * time.
+ * The thread that got the exit, or one that has been handed it, while nobody runs the vCPU; a loop in which the exit function
+ * has deferred the exit (#GH_LOOP_DEFER) does not. Different vCPUs dispatch at the same time.
  * @asunsafe
  * @par Kernel requests
  * None; write() for a doorbell; those of gh_mmio_fail() for an access that fails.

@@ -74,7 +74,7 @@ struct gh_exit_stop {
  * hypervisor refused.
  */
 struct gh_exit_fault {
-	uint64_t gpa;      /**< Guest physical address in bytes. */
+	uint64_t gpa;      /**< Guest physical address in bytes; UINT64_MAX if the kernel does not say. */
 	int32_t error;     /**< Negative errno value of the kernel's attempt, 0 if it does not say. */
 	uint32_t reserved; /**< 0. */
 };

@@ -206,6 +206,7 @@ GH_API void gh_fdt_close(struct gh_fdt *fdt);
  * @retval -ERANGE The registers wrap around, or end beyond the guest's address space; there is no such line; a property is
  *                 larger than #GH_FDT_MAX.
  * @retval -EEXIST Another device has that name and address, or a part of the registers.
+ * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
  *
  * gh_vm_failure() has the reason.

@@ -101,7 +101,10 @@ struct gh_image_place_options {
 	uint64_t ram_size;       /**< Bytes. */
 	struct gh_image *kernel; /**< What runs. */
 	struct gh_image *initrd; /**< What the kernel finds in memory, or NULL. */
-	/** Bytes that the devicetree will have at most, 0: 64 KiB. Room for a resource manager's additions comes on top. */
+	/**
+	 * Bytes that the devicetree will have at most, 0: 64 KiB. Room for a resource manager's additions comes on top; a tree
+	 * of more than 512 KiB finds less of that than gh_fdt_finish() wants.
+	 */
 	uint64_t dtb_size;
 };
 
@@ -184,8 +187,8 @@ GH_API const struct gh_image_info *gh_image_info(const struct gh_image *image);
  * Only computes: the memory may, but need not, be mapped. Everything is as low as it can be, in this order: the kernel, at
  * its own address if it is an ELF file that has one there; the devicetree; the initrd. Linux's rules are kept: the Image
  * `text_offset` beyond a multiple of 2 MiB with `image_size` bytes free, the devicetree at most 2 MiB and across no multiple
- * of 2 MiB, the initrd within the window of 32 GiB that it must share with the kernel. The devicetree gets 64 KiB more than
- * was asked for, because a resource manager adds to it in place.
+ * of 2 MiB, the initrd within the window of 32 GiB that it must share with the kernel. The devicetree gets four times what
+ * was asked for, at least 64 KiB more and at most 2 MiB, because a resource manager adds to it in place (gh_fdt_finish()).
  *
  * Without #GH_FEATURE_REGISTERS (Gunyah of android14-6.1), the hypervisor begins at the start of the region that holds the
  * devicetree. A kernel whose first instruction cannot be there gets a jump there.
@@ -199,6 +202,7 @@ GH_API const struct gh_image_info *gh_image_info(const struct gh_image *image);
  *                 made of pages, or the devicetree would be too large for Linux.
  * @retval -ERANGE The memory wraps around, or ends beyond the guest's address space.
  * @retval -ENOSPC Something does not fit: gh_vm_failure() says what, and how much memory would do.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -226,6 +230,7 @@ GH_API int gh_image_place(struct gh_vm *vm, const struct gh_image_place_options 
  * @retval -ENOEXEC More or less comes out of a packed file than its header says.
  * @retval -EIO     The file became shorter meanwhile.
  * @retval -ENOMEM  Out of memory.
+ * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of the kernel, or the result of the progress function.
  *
  * @mtobject

@@ -111,7 +111,9 @@ GH_API int gh_ioevent_is_emulated(const struct gh_ioevent *ioevent);
  * @brief Take a doorbell away, and free the object.
  *
  * Exact: other doorbells at the same address stay, also on kernels that remove all of an address at once
- * (android14-6.1), where the library adds them again and misses none of their stores meanwhile.
+ * (android14-6.1), where the library adds them again and misses none of their stores meanwhile. When it returns the library
+ * does not signal the eventfd any more: it waits for a store that is just ringing, which takes long only if somebody else keeps
+ * the eventfd full.
  *
  * @param[in] ioevent Object, or NULL.
  *

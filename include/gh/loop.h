@@ -14,8 +14,9 @@
 /** @brief What gh_loop_options::exit says of an exit. */
 enum gh_loop_verdict {
 	GH_LOOP_CONTINUE = 0, /**< Done; a load has been answered. */
-	GH_LOOP_DEFER = 1,    /**< The load will be answered by gh_mmio_complete(), now or later, on any thread. */
-	GH_LOOP_LEAVE = 2,    /**< Leave the loop. */
+	/** The load will be answered by gh_mmio_complete() or gh_bus_dispatch(), now or later, on any thread. */
+	GH_LOOP_DEFER = 1,
+	GH_LOOP_LEAVE = 2, /**< Leave the loop. */
 };
 
 /** @brief What a loop does with exits, and with its threads. */

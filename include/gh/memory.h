@@ -227,6 +227,7 @@ GH_API int gh_vm_reclaim(struct gh_vm *vm, uint64_t gpa, uint64_t length);
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL, or the structure is too small.
  * @retval -ENOENT There is no such region.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -248,6 +249,7 @@ GH_API int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *re
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL.
  * @retval -EFAULT There is no such memory, not in one region, or it has been lent to the guest.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -268,6 +270,7 @@ GH_API int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL.
  * @retval -EFAULT Some of it is not there, or has been lent to the guest.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -288,6 +291,7 @@ GH_API int gh_vm_read(struct gh_vm *vm, uint64_t gpa, void *buffer, size_t lengt
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL.
  * @retval -EFAULT Some of it is not there, or has been lent to the guest; nothing was written.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe

@@ -72,31 +72,44 @@ enum gh_quirk {
 	/** The hypervisor writes the memory node of the devicetree itself, and refuses others. */
 	GH_QUIRK_WRITES_MEMORY_NODE = 1 << 8,
 	/** Lines, doorbells and vCPUs are added by name: the library calls them by name. */
-	GH_QUIRK_NAMED_FUNCTIONS = 1 << 16,
+	GH_QUIRK_NAMED_FUNCTIONS = 1 << 9,
 	/**
 	 * No line, doorbell or vCPU can be removed: doorbells are served by the library, a line stays connected to an eventfd
 	 * until that is closed everywhere, and takes no other one.
 	 */
-	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 17,
+	GH_QUIRK_KEEPS_FUNCTIONS = 1 << 10,
 	/**
 	 * Nobody is told that a VM has ended, nor how: its vCPUs sleep. The library asks when a run is interrupted, and says
 	 * #GH_STOP_OTHER; a kernel that does not know either gives #GH_EXIT_INTERRUPTED. Let the guest say good-bye with a
 	 * store, or kick and close.
 	 */
-	GH_QUIRK_NO_END_EXIT = 1 << 18,
+	GH_QUIRK_NO_END_EXIT = 1 << 11,
 	/** Memory is lent by a flag, not by a request of its own: the library sets it. */
-	GH_QUIRK_LENDS_BY_FLAG = 1 << 19,
+	GH_QUIRK_LENDS_BY_FLAG = 1 << 12,
 	/** All values that are not 0 ring a doorbell with a value: the library serves those. */
-	GH_QUIRK_COARSE_DATAMATCH = 1 << 20,
+	GH_QUIRK_COARSE_DATAMATCH = 1 << 13,
 	/**
 	 * Memory must be of files that the kernel makes, and lent memory may not be mapped in the host: the library makes it,
 	 * and gives it up at the start. Callers' mappings and files are refused.
 	 */
-	GH_QUIRK_OWN_FILES_ONLY = 1 << 21,
+	GH_QUIRK_OWN_FILES_ONLY = 1 << 14,
 	/** The devicetree must place each region but the first by an "shm" vdevice: the library writes and checks it. */
-	GH_QUIRK_NEEDS_SHM_NODES = 1 << 22,
+	GH_QUIRK_NEEDS_SHM_NODES = 1 << 15,
 	/** Such vdevices must be left out, or be optional: the library does not write them, and checks. */
-	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 23,
+	GH_QUIRK_OPTIONAL_SHM_NODES = 1 << 16,
+	/** The kernel has no request for the devicetree's address: the guest is told in x0 alone. */
+	GH_QUIRK_NO_DTB_REQUEST = 1 << 17,
+	/**
+	 * Page faults and page releases that the kernel has handled itself still stand in the run buffer after an interruption:
+	 * such exits are not delivered.
+	 */
+	GH_QUIRK_SHOWS_HANDLED_EXITS = 1 << 18,
+	/** Likewise exceptions with details of the hypervisor's, which the kernel takes for handled. */
+	GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS = 1 << 19,
+	/** Likewise the guest's question for the time: its answer stands in place of the function. */
+	GH_QUIRK_SHOWS_ANSWERED_TIME = 1 << 20,
+	/** The kernel does not say where a page fault was: gh_exit_fault::gpa is UINT64_MAX. */
+	GH_QUIRK_NO_FAULT_ADDRESS = 1 << 21,
 };
 
 /** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */
@@ -116,7 +129,7 @@ enum gh_missing {
 
 /** @brief One hypervisor that was looked for. Belongs to its #gh_probe; grows only at its end. */
 struct gh_probe_entry {
-	const char *backend;       /**< "gunyah", "geniezone", "kvm". */
+	const char *backend;       /**< "gunyah", "geniezone", "halla", "kvm". */
 	const char *device;        /**< Path that was tried. */
 	const char *dialect;       /**< Which form of its interface the device speaks, in words; "" if that is not known. */
 	uint32_t usable;           /**< 1 if gh_vm_open() would use it. */
@@ -159,8 +172,10 @@ GH_BEGIN_DECLS
  * @par Kernel requests
  * open(), close(); Gunyah: GH_CREATE_VM, GUNYAH_CREATE_GUEST_MEM with flags that there are not, each request of a VM with a
  * NULL argument, GH_VM_ANDROID_CHECK_EXTENSION; where that leaves a doubt, GH_VM_SET_USER_MEM_REGION with a page that nobody
- * may read, and GH_VM_ADD_FUNCTION for two doorbells, with eventfd(), mmap() and munmap(); GenieZone: GZVM_CHECK_EXTENSION; KVM: KVM_GET_API_VERSION,
- * KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
+ * may read, and GH_VM_ADD_FUNCTION for two doorbells, with eventfd(), mmap() and munmap(); GenieZone: GZVM_CHECK_EXTENSION,
+ * GZVM_CREATE_VM, then GZVM_IRQFD, GZVM_SET_USER_MEMORY_REGION and GZVM_SET_DTB_CONFIG so that they are refused,
+ * GZVM_IOEVENTFD, and with old kernels GZVM_CREATE_VCPU and GZVM_GET_ONE_REG; Halla: the same with its numbers; KVM:
+ * KVM_GET_API_VERSION, KVM_CHECK_EXTENSION. For the reasons, files are read: /proc/misc, /proc/self/status, /proc/self/attr/current.
  * @since 0.1
  */
 GH_API int gh_probe(const struct gh_vm_options *options, struct gh_probe **ret_probe);

@@ -34,7 +34,10 @@ struct gh_vm_options {
 	int device_fd;
 	/** Real-time signal that wakes a vCPU thread for gh_vcpu_kick(); 0: see #GH_KICK_SIGNAL_DEFAULT. */
 	int kick_signal;
-	/** "gunyah", "geniezone", "kvm", "fake"; "auto" or NULL: the first of gunyah, geniezone, kvm that works. */
+	/**
+	 * "gunyah", "geniezone", "halla" (Samsung), "kvm", "fake"; "auto" or NULL: the first of gunyah, geniezone, halla, kvm
+	 * that works.
+	 */
 	const char *backend;
 	/**
 	 * Path of the device, or a simulated one ("sim:gunyah/android14-6.1", gh/sim.h). NULL: the environment variable
@@ -146,8 +149,8 @@ GH_BEGIN_DECLS
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone),
- * KVM_CREATE_VM.
+ * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone, and Halla with its
+ * number), KVM_CREATE_VM.
  * @par After fork()
  * The child may only close the VM.
  * @since 0.1
@@ -175,7 +178,7 @@ GH_API void gh_vm_close(struct gh_vm *vm);
 /**
  * @brief The backend that a VM uses.
  * @param[in] vm VM.
- * @return "gunyah", "geniezone", "kvm" or "fake", constant; NULL if @p vm is NULL.
+ * @return "gunyah", "geniezone", "halla", "kvm" or "fake", constant; NULL if @p vm is NULL.
  *
  * @mtany
  * @assafe

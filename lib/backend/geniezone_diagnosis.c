@@ -24,6 +24,20 @@ static const char *const names[GH_REQUESTS] = {
 	[R(IOEVENTFD)] = "GZVM_IOEVENTFD (0x40409279)",
 };
 
+static const char *const halla_names[GH_REQUESTS] = {
+	[R(CREATE_VM)] = "HALLA_CREATE_VM (0x4c01)",
+	[R(MAP)] = "HALLA_SET_USER_MEMORY_REGION (0x40204c41)",
+	[R(INTERRUPT_CONTROLLER)] = "HALLA_CREATE_DEVICE (0xc0304c80)",
+	[R(SET_DTB)] = "HALLA_SET_DTB_CONFIG (0x40104c04)",
+	[R(ADD_VCPU)] = "HALLA_CREATE_VCPU (0x4c20)",
+	[R(SET_REGISTER)] = "HALLA_SET_ONE_REG (0x40104c29)",
+	[R(RUN)] = "HALLA_VCPU_RUN (0x4c21)",
+	[R(FAULT)] = "HALLA_VCPU_RUN (0x4c21)",
+	[R(IRQFD)] = "HALLA_IRQFD (0x40204c61)",
+	[R(IRQ_LINE)] = "HALLA_IRQ_LINE (0x40084c62)",
+	[R(IOEVENTFD)] = "HALLA_IOEVENTFD (0x40404ca0)",
+};
+
 static const struct gh_diagnosis rows[] = {
 	{ R(CREATE_VM), 0, -ENOMEM, C(HYPERVISOR_MEMORY), C(MEMORY) },
 	{ R(CREATE_VM), 0, -EINVAL, C(HYPERVISOR_REFUSED), C(NONE) },
@@ -67,3 +81,10 @@ static const struct gh_diagnosis rows[] = {
 const struct gh_diagnoses gh_geniezone_diagnoses = { .names = names,
 						     .rows = rows,
 						     .n_rows = sizeof(rows) / sizeof(rows[0]) };
+
+/* A near-clone, with numbers of its own. */
+const struct gh_diagnoses gh_halla_diagnoses = {
+	.names = halla_names,
+	.rows = rows,
+	.n_rows = sizeof(rows) / sizeof(rows[0]),
+};

@@ -42,10 +42,10 @@ static void decode_exception(const struct uapi_gzvm_exception *exception, struct
 	exit->exception.gpa = exception->fault_gpa;
 }
 
-int gh_geniezone_decode(const struct uapi_gzvm_run *run, struct gh_exit *exit)
+int gh_geniezone_decode_as(const struct uapi_gzvm_run *run, uint32_t code, struct gh_exit *exit)
 {
 	exit->raw_reason = run->exit_reason;
-	switch (run->exit_reason) {
+	switch (code) {
 	case UAPI_GZVM_EXIT_MMIO:
 		return gh_geniezone_decode_mmio(run, exit);
 	case UAPI_GZVM_EXIT_HYPERCALL:

@@ -82,6 +82,16 @@ struct sim_engine {
 	void (*abort)(void *vcpu);
 	/* Ends the run() that is inside, or the next one, with INTERRUPTED. Any thread. */
 	void (*wake)(void *vcpu);
+
+	/* What set_register() has put there; afterwards, what the guest has made of it, where the engine knows. */
+	int (*get_register)(void *vcpu, enum sim_register reg, uint64_t *ret_value);
+	/*
+	 * A level-triggered line: raise() keeps it up until the guest acknowledges, which signals `resample_fd`. That is the
+	 * line's from then on, and is closed by free(). All before vm_free(); raise() from any thread.
+	 */
+	int (*level_new)(void *vm, uint32_t spi, int resample_fd, void **ret_level);
+	void (*level_raise)(void *level);
+	void (*level_free)(void *level);
 };
 
 extern const struct sim_engine sim_engine_script;

@@ -18,26 +18,6 @@
 /* The engine's way of ending a run is its signal. */
 static const uint32_t never;
 
-/* One memory slot of KVM's. */
-struct kvm_slot {
-	struct kvm_slot *next;
-	uint32_t id;
-	uint64_t gpa;
-	bool used; /* or free, and its number with it */
-};
-
-struct kvm_vm {
-	struct gh_bvm b;
-	struct kvm_slot *slots;
-	struct gh_failure failure;
-	struct kvm_vcpu *vcpus;
-	bool has_gic;
-	pthread_mutex_t lock; /* of the fields below */
-	bool started;
-	bool levels[GH_KVM_LINES]; /* raised before the start */
-	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
-};
-
 /* --- the VM --------------------------------------------------------------------------------------------------------- */
 
 static int open_kvm(struct kvm_vm *vm, const struct sim_engine_options *options)
@@ -233,6 +213,26 @@ static int kvm_set_register(void *data, enum sim_register reg, uint64_t value)
 	return 0;
 }
 
+static int kvm_get_register(void *data, enum sim_register reg, uint64_t *ret_value)
+{
+	struct kvm_vcpu *vcpu = data;
+	uint64_t id = UAPI_KVM_REG_X((uint32_t)reg);
+
+	if ((unsigned int)reg >= KVM_ENGINE_REGISTERS)
+		return -EINVAL;
+	if (vcpu->b.fd < 0) {
+		*ret_value = vcpu->registers[reg];
+		return 0;
+	}
+	if (reg == SIM_REG_SP)
+		id = UAPI_KVM_REG_SP_EL1;
+	else if (reg == SIM_REG_PC)
+		id = UAPI_KVM_REG_PC;
+	else if (reg == SIM_REG_PSTATE)
+		id = UAPI_KVM_REG_PSTATE;
+	return gh_kvm_get_register(&vcpu->b, id, ret_value);
+}
+
 /* --- the start ------------------------------------------------------------------------------------------------------ */
 
 static int make_vcpu(struct kvm_vcpu *vcpu)
@@ -269,6 +269,7 @@ static int kvm_start(void *data)
 	for (uint32_t line = 0; line < GH_KVM_LINES; line++)
 		if (vm->levels[line])
 			(void)gh_kvm_irq_line(&vm->b, line, true);
+	kvm_levels_activate(vm);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return 0;
 }
@@ -341,4 +342,8 @@ const struct sim_engine sim_engine_kvm = {
 	.answer_hypercall = kvm_engine_answer_hypercall,
 	.abort = kvm_engine_abort,
 	.wake = kvm_engine_wake,
+	.get_register = kvm_get_register,
+	.level_new = kvm_level_new,
+	.level_raise = kvm_level_raise,
+	.level_free = kvm_level_free,
 };

@@ -10,6 +10,27 @@
 
 #define KVM_ENGINE_REGISTERS (SIM_REG_PSTATE + 1)
 
+/* One memory slot of KVM's. */
+struct kvm_slot {
+	struct kvm_slot *next;
+	uint32_t id;
+	uint64_t gpa;
+	bool used; /* or free, and its number with it */
+};
+
+struct kvm_vm {
+	struct gh_bvm b;
+	struct kvm_slot *slots;
+	struct gh_failure failure;
+	struct kvm_vcpu *vcpus;
+	bool has_gic;
+	pthread_mutex_t lock; /* of the fields below */
+	bool started;
+	bool levels[GH_KVM_LINES]; /* raised before the start */
+	int pulses[GH_KVM_LINES];  /* eventfds behind pulse(), -1 before the first one */
+	struct kvm_level *lines;   /* of level_new() */
+};
+
 struct kvm_vcpu {
 	struct gh_bvcpu b;
 	struct kvm_vcpu *next;
@@ -23,6 +44,13 @@ struct kvm_vcpu {
 	bool woken;     /* by wake(), and not yet reported */
 	bool signalled; /* a wake signal is on its way to the thread, or there */
 };
+
+/* engine_kvm_level.c: entries of struct sim_engine; activate() gives the kernel what was made before the start. */
+int kvm_level_new(void *vm, uint32_t spi, int resample_fd, void **ret_level);
+void kvm_level_raise(void *level);
+void kvm_level_free(void *level);
+/* Under the VM's lock. */
+void kvm_levels_activate(struct kvm_vm *vm);
 
 /* engine_kvm_run.c: entries of struct sim_engine. */
 int kvm_engine_run(void *data, const sigset_t *unblocked, struct sim_event *ret_event);

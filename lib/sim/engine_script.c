@@ -303,6 +303,53 @@ static void script_wake(void *data)
 	script_end_sleep(vcpu);
 }
 
+static int script_get_register(void *data, enum sim_register reg, uint64_t *ret_value)
+{
+	const struct script_vcpu *vcpu = data;
+
+	if ((unsigned int)reg > SIM_REG_PSTATE)
+		return -EINVAL;
+	*ret_value = vcpu->registers[reg];
+	return 0;
+}
+
+static int script_level_new(void *data, uint32_t spi, int resample_fd, void **ret_level)
+{
+	struct script_vm *vm = data;
+	struct script_level *level = malloc(sizeof(*level));
+
+	if (level == NULL)
+		return -ENOMEM;
+	*level = (struct script_level){ .vm = vm, .spi = spi, .fd = resample_fd };
+	pthread_mutex_lock(&vm->lock);
+	level->next = vm->levels;
+	vm->levels = level;
+	pthread_mutex_unlock(&vm->lock);
+	*ret_level = level;
+	return 0;
+}
+
+static void script_level_raise(void *data)
+{
+	const struct script_level *level = data;
+
+	(void)script_irq(level->vm, level->spi, true);
+}
+
+static void script_level_free(void *data)
+{
+	struct script_level *level = data;
+	struct script_level **link;
+
+	pthread_mutex_lock(&level->vm->lock);
+	for (link = &level->vm->levels; *link != level; link = &(*link)->next)
+		;
+	*link = level->next;
+	pthread_mutex_unlock(&level->vm->lock);
+	(void)close(level->fd);
+	free(level);
+}
+
 const struct sim_engine sim_engine_script = {
 	.name = "script",
 	.reports_all = true,
@@ -321,4 +368,8 @@ const struct sim_engine sim_engine_script = {
 	.answer_hypercall = script_answer_hypercall,
 	.abort = script_abort,
 	.wake = script_wake,
+	.get_register = script_get_register,
+	.level_new = script_level_new,
+	.level_raise = script_level_raise,
+	.level_free = script_level_free,
 };

@@ -2,8 +2,8 @@
 /*
  * Simulated /dev/gzvm: the device itself.
  *
- * The driver of revision v9 as sections 1.6, 3 and 9 of the GenieZone UAPI document describe it: answers, order of checks and
- * hazards. What only MediaTek's hypervisor decides is chosen here, and listed in doc/simulator.md.
+ * The driver as sections 1.6, 3 and 9 of the GenieZone UAPI document describe it: answers, order of checks and hazards. What
+ * differs between revisions is in gzvm_revisions.c, what only MediaTek's hypervisor decides in doc/simulator.md.
  */
 #include "gzvm.h"
 
@@ -18,7 +18,7 @@ struct gzvm_device {
 	unsigned int calls[GZVM_CALLS];
 };
 
-long gzvm_check_extension(uintptr_t arg)
+long gzvm_check_extension(const struct gzvm_switches *switches, uintptr_t arg)
 {
 	uint64_t cap;
 	uint64_t answer;
@@ -26,7 +26,7 @@ long gzvm_check_extension(uintptr_t arg)
 
 	if (ret < 0)
 		return ret;
-	switch (cap) {
+	switch (gzvm_own_cap(switches, cap)) {
 	case UAPI_GZVM_CAP_PROTECTED_VM:
 		answer = 1;
 		break;
@@ -41,17 +41,18 @@ long gzvm_check_extension(uintptr_t arg)
 
 static long device_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg)
 {
+	const struct gzvm_switches *switches = sim_machine_driver(file->sim)->switches;
 	struct gzvm_device *device = file->object;
 	long ret;
 
-	switch (request) {
+	switch (gzvm_own_request(switches, request)) {
 	case UAPI_GZVM_CREATE_VM:
 		pthread_mutex_lock(&device->lock);
 		ret = gzvm_vm_open(file->sim, device->calls, arg);
 		pthread_mutex_unlock(&device->lock);
 		return ret;
 	case UAPI_GZVM_CHECK_EXTENSION:
-		return arg == 0 ? -EINVAL : gzvm_check_extension(arg);
+		return arg == 0 ? -EINVAL : gzvm_check_extension(switches, arg);
 	default:
 		return -ENOTTY;
 	}
@@ -74,7 +75,7 @@ static const struct sim_file_ops device_ops = {
 	.release = device_release,
 };
 
-static int device_open(struct gh_sim *sim, int flags)
+int gzvm_device_open(struct gh_sim *sim, int flags)
 {
 	struct gzvm_device *device = calloc(1, sizeof(*device));
 	int fd;
@@ -83,15 +84,8 @@ static int device_open(struct gh_sim *sim, int flags)
 	if (device == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&device->lock, NULL);
-	fd = sim_file_new(sim, &device_ops, device_ops.name, device, 0, NULL);
+	fd = sim_file_new(sim, &device_ops, sim_machine_driver(sim)->name, device, 0, NULL);
 	if (fd < 0)
 		device_free(device);
 	return fd;
 }
-
-const struct sim_driver sim_driver_gzvm = {
-	.path = UAPI_GZVM_DEVICE,
-	.name = "gzvm",
-	.revision = "v9",
-	.open = device_open,
-};

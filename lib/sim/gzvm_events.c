@@ -8,7 +8,18 @@
 
 static int inject(struct gzvm_vm *vm, uint32_t spi, bool level)
 {
-	return gzvm_engine_code(vm->engine->irq(vm->guest, spi, level));
+	int ret = gzvm_engine_code(vm->engine->irq(vm->guest, spi, level));
+
+	(void)atomic_fetch_add(&vm->wakeups, 1);
+	return ret;
+}
+
+/* The number in the word counts from 0, and somebody below adds 32; but not where the kernel and its hypervisor differ. */
+static int inject_number(struct gzvm_vm *vm, uint32_t number, bool level)
+{
+	if (!vm->switches->raw_irq_line)
+		return inject(vm, number, level);
+	return number < 32 ? gzvm_engine_code(-EINVAL) : inject(vm, number - 32, level);
 }
 
 long gzvm_irq_line(struct gzvm_vm *vm, uintptr_t arg)
@@ -23,25 +34,35 @@ long gzvm_irq_line(struct gzvm_vm *vm, uintptr_t arg)
 	pthread_mutex_unlock(&vm->lock);
 	/* The type is ignored, and a shared interrupt has no vCPU. */
 	if (ret == 0)
-		ret = inject(vm, line.irq & 0xffffu, line.level != 0);
+		ret = inject_number(vm, line.irq & 0xffffu, line.level != 0);
 	return ret == 0 ? 0 : -EFAULT;
 }
 
-/*
- * In the watching thread: the counter is taken, if another VM with the same eventfd has not been faster, and the line pulsed
- * upwards only. An error has nobody to go to.
- */
+/* Upwards only; with RESAMPLE, down again when the guest acknowledges. An error has nobody to go to. */
+static void raise_line(struct gzvm_irqfd *irqfd)
+{
+	if (irqfd->level == NULL) {
+		(void)inject(irqfd->vm, irqfd->gsi, true);
+		return;
+	}
+	irqfd->vm->engine->level_raise(irqfd->level);
+	(void)atomic_fetch_add(&irqfd->vm->wakeups, 1);
+}
+
+/* In the watching thread: the counter is taken, if another VM with the same eventfd has not been faster. */
 static void irqfd_signalled(void *data)
 {
 	struct gzvm_irqfd *irqfd = data;
 
 	(void)sim_eventfd_drain(&irqfd->fd, irqfd->id);
-	(void)inject(irqfd->vm, irqfd->gsi, true);
+	raise_line(irqfd);
 }
 
 static void irqfd_end(struct gzvm_irqfd *irqfd)
 {
 	sim_watch_remove(irqfd->watch);
+	if (irqfd->level != NULL)
+		irqfd->vm->engine->level_free(irqfd->level);
 	free(irqfd);
 }
 
@@ -62,30 +83,61 @@ static void forget_closed(struct gzvm_vm *vm)
 	}
 }
 
-static int irqfd_assign(struct gzvm_vm *vm, int fd, uint64_t id, uint32_t gsi)
+/* One eventfd, one line of a VM, whatever its number. */
+static bool is_assigned(const struct gzvm_vm *vm, uint64_t id)
 {
-	struct gzvm_irqfd *irqfd;
-	int ret;
+	const struct gzvm_irqfd *irqfd = vm->irqfds;
 
-	/* One eventfd, one line of a VM, whatever its number. */
-	for (irqfd = vm->irqfds; irqfd != NULL; irqfd = irqfd->next) {
-		if (irqfd->id == id)
-			return -EBUSY;
-	}
+	while (irqfd != NULL && irqfd->id != id)
+		irqfd = irqfd->next;
+	return irqfd != NULL;
+}
+
+static int add_level(struct gzvm_irqfd *irqfd, int resample_fd)
+{
+	struct sim_eventfd eventfd;
+	int ret = sim_eventfd_get(resample_fd, &eventfd);
+
+	if (ret < 0)
+		return ret;
+	ret = irqfd->vm->engine->level_new(irqfd->vm->guest, irqfd->gsi, eventfd.fd, &irqfd->level);
+	if (ret < 0)
+		sim_eventfd_put(&eventfd); /* otherwise the line has it */
+	return ret;
+}
+
+static int irqfd_assign(struct gzvm_vm *vm, const struct uapi_gzvm_irqfd *args, uint64_t id)
+{
+	bool resample = vm->switches->resamples && (args->flags & UAPI_GZVM_IRQFD_RESAMPLE) != 0;
+	struct gzvm_irqfd *irqfd;
+	int ret = 0;
+
+	if (is_assigned(vm, id))
+		return -EBUSY;
 	irqfd = calloc(1, sizeof(*irqfd));
 	if (irqfd == NULL)
 		return -ENOMEM;
 	irqfd->vm = vm;
 	irqfd->id = id;
-	irqfd->fd = fd;
-	irqfd->gsi = gsi;
-	ret = sim_watch_add(vm->sim, fd, irqfd_signalled, irqfd, &irqfd->watch);
+	irqfd->fd = (int)args->fd;
+	irqfd->gsi = args->gsi;
+	if (resample)
+		ret = add_level(irqfd, (int)args->resample_fd);
+	if (ret == 0)
+		ret = sim_watch_add(vm->sim, irqfd->fd, irqfd_signalled, irqfd, &irqfd->watch);
 	if (ret < 0) {
-		free(irqfd);
+		irqfd_end(irqfd);
 		return ret;
 	}
 	irqfd->next = vm->irqfds;
 	vm->irqfds = irqfd;
+	/* What it held before is no event for the watch. */
+	if (vm->switches->notices_early) {
+		int fd = irqfd->fd;
+
+		if (sim_eventfd_drain(&fd, id))
+			raise_line(irqfd);
+	}
 	return 0;
 }
 
@@ -124,9 +176,9 @@ long gzvm_irqfd(struct gzvm_vm *vm, uintptr_t arg)
 
 	if (ret < 0)
 		return ret;
-	if (!is_zero(args.padding, sizeof(args.padding)))
+	if (!vm->switches->ignores_irqfd_padding && !is_zero(args.padding, sizeof(args.padding)))
 		return -EINVAL;
-	/* RESAMPLE is accepted, and means nothing: not even its descriptor is looked at. */
+	/* RESAMPLE is accepted, and where it means nothing, not even its descriptor is looked at. */
 	if ((args.flags & ~(UAPI_GZVM_IRQFD_DEASSIGN | UAPI_GZVM_IRQFD_RESAMPLE)) != 0)
 		return -EINVAL;
 	ret = sim_eventfd_id((int)args.fd, &id);
@@ -137,7 +189,7 @@ long gzvm_irqfd(struct gzvm_vm *vm, uintptr_t arg)
 	if ((args.flags & UAPI_GZVM_IRQFD_DEASSIGN) != 0)
 		ret = irqfd_deassign(vm, id, args.gsi);
 	else
-		ret = irqfd_assign(vm, (int)args.fd, id, args.gsi);
+		ret = irqfd_assign(vm, &args, id);
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -149,141 +201,5 @@ void gzvm_end_irqfds(struct gzvm_vm *vm)
 
 		irqfd_end(vm->irqfds);
 		vm->irqfds = next;
-	}
-}
-
-static int check_ioeventfd(const struct uapi_gzvm_ioeventfd *args)
-{
-	bool match = (args->flags & UAPI_GZVM_IOEVENTFD_DATAMATCH) != 0;
-	uint32_t width = args->width;
-
-	if (width != 0 && width != 1 && width != 2 && width != 4 && width != 8)
-		return -EINVAL;
-	/* A range that ends at 2^64 wraps as well. */
-	if (args->gpa + width < args->gpa)
-		return -EINVAL;
-	if ((args->flags & ~(UAPI_GZVM_IOEVENTFD_DATAMATCH | UAPI_GZVM_IOEVENTFD_DEASSIGN)) != 0)
-		return -EINVAL;
-	return width == 0 && match ? -EINVAL : 0;
-}
-
-/* Not symmetric: a new range that begins below an old one and covers it is accepted. */
-static bool collides(const struct gzvm_ioevent *old, const struct gzvm_ioevent *new)
-{
-	if (new->gpa >= old->gpa &&new->gpa < old->gpa + old->width)
-		return true;
-	return old->gpa == new->gpa && (old->width == 0 || new->width == 0);
-}
-
-static int ioevent_assign(struct gzvm_vm *vm, const struct gzvm_ioevent *wanted)
-{
-	struct gzvm_ioevent **link;
-	struct gzvm_ioevent *ioevent;
-
-	for (link = &vm->ioevents; *link != NULL; link = &(*link)->next) {
-		if (collides(*link, wanted))
-			return -EEXIST;
-	}
-	ioevent = malloc(sizeof(*ioevent));
-	if (ioevent == NULL)
-		return -ENOMEM;
-	*ioevent = *wanted;
-	ioevent->next = NULL;
-	*link = ioevent;
-	return 0;
-}
-
-static bool is_exactly(const struct gzvm_ioevent *one, const struct gzvm_ioevent *other)
-{
-	return one->eventfd.id == other->eventfd.id && one->gpa == other->gpa && one->width == other->width &&
-	       one->wildcard == other->wildcard && (one->wildcard || one->value == other->value);
-}
-
-static void ioevent_end(struct gzvm_ioevent *ioevent)
-{
-	sim_eventfd_put(&ioevent->eventfd);
-	free(ioevent);
-}
-
-static int ioevent_deassign(struct gzvm_vm *vm, const struct gzvm_ioevent *wanted)
-{
-	for (struct gzvm_ioevent **link = &vm->ioevents; *link != NULL; link = &(*link)->next) {
-		struct gzvm_ioevent *ioevent = *link;
-
-		if (!is_exactly(ioevent, wanted))
-			continue;
-		*link = ioevent->next;
-		ioevent_end(ioevent);
-		return 0;
-	}
-	return -ENOENT;
-}
-
-long gzvm_ioeventfd(struct gzvm_vm *vm, uintptr_t arg)
-{
-	struct uapi_gzvm_ioeventfd args;
-	struct gzvm_ioevent wanted = { 0 };
-	bool assign;
-	int ret = sim_copy_in(&args, arg, sizeof(args));
-
-	if (ret == 0)
-		ret = check_ioeventfd(&args);
-	if (ret == 0)
-		ret = sim_eventfd_get(args.fd, &wanted.eventfd);
-	if (ret < 0)
-		return ret;
-	wanted.gpa = args.gpa;
-	wanted.value = args.datamatch;
-	wanted.width = args.width;
-	wanted.wildcard = (args.flags & UAPI_GZVM_IOEVENTFD_DATAMATCH) == 0;
-	assign = (args.flags & UAPI_GZVM_IOEVENTFD_DEASSIGN) == 0;
-	pthread_mutex_lock(&vm->lock);
-	ret = assign ? ioevent_assign(vm, &wanted) : ioevent_deassign(vm, &wanted);
-	pthread_mutex_unlock(&vm->lock);
-	/* An assigned one has taken the reference over. */
-	if (!assign || ret < 0)
-		sim_eventfd_put(&wanted.eventfd);
-	return ret;
-}
-
-static bool takes(const struct gzvm_ioevent *ioevent, const struct uapi_gzvm_mmio *mmio)
-{
-	uint32_t width = (uint32_t)mmio->width; /* 32 bits of it are compared */
-	uint64_t value = 0;
-
-	if (mmio->gpa != ioevent->gpa)
-		return false;
-	if (ioevent->width == 0)
-		return true;
-	if (width != ioevent->width)
-		return false;
-	for (uint32_t i = 0; i < width; i++)
-		value |= (uint64_t)mmio->data[i] << (8 * i);
-	/* The wanted value is not cut to the width: one that is too large never matches. */
-	return ioevent->wildcard || value == ioevent->value;
-}
-
-bool gzvm_signal_ioevent(struct gzvm_vm *vm, const struct uapi_gzvm_mmio *mmio)
-{
-	struct gzvm_ioevent *ioevent;
-
-	pthread_mutex_lock(&vm->lock);
-	for (ioevent = vm->ioevents; ioevent != NULL; ioevent = ioevent->next) {
-		if (takes(ioevent, mmio))
-			break;
-	}
-	if (ioevent != NULL)
-		sim_eventfd_signal(&ioevent->eventfd);
-	pthread_mutex_unlock(&vm->lock);
-	return ioevent != NULL;
-}
-
-void gzvm_end_ioevents(struct gzvm_vm *vm)
-{
-	while (vm->ioevents != NULL) {
-		struct gzvm_ioevent *next = vm->ioevents->next;
-
-		ioevent_end(vm->ioevents);
-		vm->ioevents = next;
 	}
 }

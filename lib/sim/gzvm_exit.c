@@ -6,7 +6,7 @@
  * can make any exit:
  *
  *   raw exit CODE [KEY=VALUE ...]   CODE is a number, or a name as in `names`; keys as in `fields`, and raw0 and raw1 for
- *                                   the words behind the header
+ *                                   the words behind the header; "IDLE delay=N": the guest's timer is N ns away
  *   raw code CODE                   the kernel is told CODE, and the page stays as it was
  *   raw fail                        the hypervisor's call fails
  */
@@ -86,9 +86,17 @@ static void put_le(uint8_t *bytes, uint64_t value, size_t size)
 		bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* An exit's own fields are all written; where it has none, nothing is. */
-static void begin_exit(struct uapi_gzvm_run *page, uint32_t code)
+/* What of an exception's fields there is: the first revisions do not say where it was. */
+static size_t exception_size(const struct gzvm_vcpu *vcpu)
 {
+	return vcpu->vm->switches->hides_fault_gpa ? offsetof(struct uapi_gzvm_exception, fault_gpa)
+						   : sizeof(struct uapi_gzvm_exception);
+}
+
+/* An exit's own fields are all written; where it has none, nothing is. */
+static void begin_exit(struct gzvm_vcpu *vcpu, uint32_t code)
+{
+	struct uapi_gzvm_run *page = &vcpu->page;
 	uint8_t data[8];
 
 	page->exit_reason = code;
@@ -102,7 +110,7 @@ static void begin_exit(struct uapi_gzvm_run *page, uint32_t code)
 		memset(&page->u.hypercall, 0, sizeof(page->u.hypercall));
 		break;
 	case UAPI_GZVM_EXIT_EXCEPTION:
-		memset(&page->u.exception, 0, sizeof(page->u.exception));
+		memset(&page->u.exception, 0, exception_size(vcpu));
 		break;
 	case UAPI_GZVM_EXIT_FAIL_ENTRY:
 		memset(&page->u.fail_entry, 0, sizeof(page->u.fail_entry));
@@ -125,25 +133,25 @@ static int parse_number(const char *text, uint64_t *ret_value)
 	return errno == 0 && end != text && *end == '\0' ? 0 : -EINVAL;
 }
 
-static int parse_code(const char *text, uint32_t *ret_code)
+static int parse_code(const struct gzvm_switches *switches, const char *text, uint32_t *ret_code)
 {
 	uint64_t number;
 
 	if (text == NULL)
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i].name) == 0) {
+		if (strcmp(text, names[i].name) == 0 && gzvm_has_code(switches, names[i].code)) {
 			*ret_code = names[i].code;
 			return 0;
 		}
 	}
 	if (parse_number(text, &number) < 0 || number > UINT32_MAX)
 		return -EINVAL;
-	*ret_code = (uint32_t)number;
+	*ret_code = gzvm_own_code(switches, (uint32_t)number);
 	return 0;
 }
 
-static int parse_field(struct uapi_gzvm_run *page, uint32_t code, char *text)
+static int parse_field(struct gzvm_vcpu *vcpu, uint32_t code, char *text)
 {
 	char *equals = strchr(text, '=');
 	uint64_t value;
@@ -151,10 +159,15 @@ static int parse_field(struct uapi_gzvm_run *page, uint32_t code, char *text)
 	if (equals == NULL || parse_number(equals + 1, &value) < 0)
 		return -EINVAL;
 	*equals = '\0';
+	if (code == UAPI_GZVM_EXIT_IDLE && strcmp(text, "delay") == 0) {
+		vcpu->idle_ns = value;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if ((fields[i].code != 0 && fields[i].code != code) || strcmp(text, fields[i].key) != 0)
 			continue;
-		put_le(page->u.bytes + fields[i].offset, value, fields[i].size);
+		if (code != UAPI_GZVM_EXIT_EXCEPTION || fields[i].code == 0 || fields[i].offset < exception_size(vcpu))
+			put_le(vcpu->page.u.bytes + fields[i].offset, value, fields[i].size);
 		return 0;
 	}
 	return -EINVAL;
@@ -169,31 +182,38 @@ static void keep_stale_data(struct uapi_gzvm_mmio *mmio, const uint8_t old[8])
 		mmio->data[i] = old[i];
 }
 
-static int fill_raw_exit(struct uapi_gzvm_run *page, uint32_t code, char **cursor)
+static int fill_raw_exit(struct gzvm_vcpu *vcpu, uint32_t code, char **cursor)
 {
 	uint8_t old[8];
 	char *word;
 
-	memcpy(old, page->u.mmio.data, sizeof(old));
-	begin_exit(page, code);
+	memcpy(old, vcpu->page.u.mmio.data, sizeof(old));
+	begin_exit(vcpu, code);
+	vcpu->idle_ns = 0;
 	while ((word = strtok_r(NULL, " \t\r", cursor)) != NULL) {
-		if (parse_field(page, code, word) < 0)
+		if (parse_field(vcpu, code, word) < 0)
 			return -EINVAL;
 	}
 	if (code == UAPI_GZVM_EXIT_MMIO)
-		keep_stale_data(&page->u.mmio, old);
+		keep_stale_data(&vcpu->page.u.mmio, old);
 	return 0;
 }
 
-static uint32_t fill_failure(struct uapi_gzvm_run *page, uint64_t reason)
+/* Halla has no exit for an entry that failed. */
+static uint32_t fill_failure(struct gzvm_vcpu *vcpu, uint64_t reason)
 {
-	begin_exit(page, UAPI_GZVM_EXIT_FAIL_ENTRY);
-	page->u.fail_entry.reason = reason;
+	if (vcpu->vm->switches->is_halla) {
+		begin_exit(vcpu, UAPI_GZVM_EXIT_INTERNAL_ERROR);
+		vcpu->page.u.event.type = (uint32_t)reason;
+		return UAPI_GZVM_EXIT_INTERNAL_ERROR;
+	}
+	begin_exit(vcpu, UAPI_GZVM_EXIT_FAIL_ENTRY);
+	vcpu->page.u.fail_entry.reason = reason;
 	return UAPI_GZVM_EXIT_FAIL_ENTRY;
 }
 
 /* What is no raw exit of this driver is an entry that failed. */
-static uint32_t fill_raw(struct uapi_gzvm_run *page, const char *raw)
+static uint32_t fill_raw(struct gzvm_vcpu *vcpu, const char *raw)
 {
 	uint32_t code;
 	char text[512];
@@ -201,32 +221,34 @@ static uint32_t fill_raw(struct uapi_gzvm_run *page, const char *raw)
 	const char *verb;
 
 	if (strlen(raw) >= sizeof(text))
-		return fill_failure(page, EINVAL);
+		return fill_failure(vcpu, EINVAL);
 	memcpy(text, raw, strlen(raw) + 1);
 	verb = strtok_r(text, " \t\r", &cursor);
 	if (verb != NULL && strcmp(verb, "fail") == 0)
 		return 0;
-	if (verb == NULL || parse_code(strtok_r(NULL, " \t\r", &cursor), &code) < 0)
-		return fill_failure(page, EINVAL);
+	if (verb == NULL || parse_code(vcpu->vm->switches, strtok_r(NULL, " \t\r", &cursor), &code) < 0)
+		return fill_failure(vcpu, EINVAL);
 	if (strcmp(verb, "code") == 0)
 		return code;
-	if (strcmp(verb, "exit") != 0 || fill_raw_exit(page, code, &cursor) < 0)
-		return fill_failure(page, EINVAL);
+	if (strcmp(verb, "exit") != 0 || fill_raw_exit(vcpu, code, &cursor) < 0)
+		return fill_failure(vcpu, EINVAL);
 	return code;
 }
 
-static uint32_t fill_access(struct uapi_gzvm_run *page, const struct sim_event *event, bool in_slot)
+static uint32_t fill_access(struct gzvm_vcpu *vcpu, const struct sim_event *event, bool in_slot)
 {
+	struct uapi_gzvm_run *page = &vcpu->page;
 	uint8_t old[8];
 
 	if (in_slot || event->gpa >= MMIO_END) {
-		begin_exit(page, UAPI_GZVM_EXIT_EXCEPTION);
+		begin_exit(vcpu, UAPI_GZVM_EXIT_EXCEPTION);
 		page->u.exception.exception = UAPI_GZVM_EXCEPTION_PAGE_FAULT;
-		page->u.exception.fault_gpa = event->gpa;
+		if (!vcpu->vm->switches->hides_fault_gpa)
+			page->u.exception.fault_gpa = event->gpa;
 		return UAPI_GZVM_EXIT_EXCEPTION;
 	}
 	memcpy(old, page->u.mmio.data, sizeof(old));
-	begin_exit(page, UAPI_GZVM_EXIT_MMIO);
+	begin_exit(vcpu, UAPI_GZVM_EXIT_MMIO);
 	page->u.mmio.gpa = event->gpa;
 	page->u.mmio.width = event->width;
 	page->u.mmio.reg = event->reg;
@@ -236,37 +258,50 @@ static uint32_t fill_access(struct uapi_gzvm_run *page, const struct sim_event *
 	return UAPI_GZVM_EXIT_MMIO;
 }
 
-static uint32_t fill_system_event(struct uapi_gzvm_run *page, uint32_t type)
+/* Halla's hypervisor keeps it to itself, and knows none of them. */
+static uint32_t fill_hypercall(struct gzvm_vcpu *vcpu, const struct sim_event *event)
 {
-	begin_exit(page, UAPI_GZVM_EXIT_SYSTEM_EVENT);
-	page->u.event.type = type;
+	static const uint64_t not_supported[4] = { UINT64_MAX, 0, 0, 0 };
+
+	if (vcpu->vm->switches->is_halla) {
+		vcpu->vm->engine->answer_hypercall(vcpu->cpu, not_supported);
+		vcpu->page.exit_reason = UAPI_GZVM_EXIT_IRQ;
+		return UAPI_GZVM_EXIT_IRQ;
+	}
+	begin_exit(vcpu, UAPI_GZVM_EXIT_HYPERCALL);
+	memcpy(vcpu->page.u.hypercall.args, event->args, sizeof(vcpu->page.u.hypercall.args));
+	return UAPI_GZVM_EXIT_HYPERCALL;
+}
+
+static uint32_t fill_system_event(struct gzvm_vcpu *vcpu, uint32_t type)
+{
+	begin_exit(vcpu, UAPI_GZVM_EXIT_SYSTEM_EVENT);
+	vcpu->page.u.event.type = type;
 	return UAPI_GZVM_EXIT_SYSTEM_EVENT;
 }
 
-static uint32_t fill(struct uapi_gzvm_run *page, const struct sim_event *event, bool in_slot)
+static uint32_t fill(struct gzvm_vcpu *vcpu, const struct sim_event *event, bool in_slot)
 {
 	switch (event->kind) {
 	case SIM_EVENT_INTERRUPTED:
 		/* What brings the CPU back to the host is the interrupt that comes with the signal. */
-		page->exit_reason = UAPI_GZVM_EXIT_IRQ;
+		vcpu->page.exit_reason = UAPI_GZVM_EXIT_IRQ;
 		return UAPI_GZVM_EXIT_IRQ;
 	case SIM_EVENT_MMIO:
-		return fill_access(page, event, in_slot);
+		return fill_access(vcpu, event, in_slot);
 	case SIM_EVENT_HYPERCALL:
-		begin_exit(page, UAPI_GZVM_EXIT_HYPERCALL);
-		memcpy(page->u.hypercall.args, event->args, sizeof(page->u.hypercall.args));
-		return UAPI_GZVM_EXIT_HYPERCALL;
+		return fill_hypercall(vcpu, event);
 	case SIM_EVENT_OFF:
-		return fill_system_event(page, UAPI_GZVM_EVENT_SHUTDOWN);
+		return fill_system_event(vcpu, UAPI_GZVM_EVENT_SHUTDOWN);
 	case SIM_EVENT_RESET:
 	case SIM_EVENT_RESET2:
-		return fill_system_event(page, UAPI_GZVM_EVENT_RESET);
+		return fill_system_event(vcpu, UAPI_GZVM_EVENT_RESET);
 	case SIM_EVENT_CRASH:
-		return fill_system_event(page, UAPI_GZVM_EVENT_CRASH);
+		return fill_system_event(vcpu, UAPI_GZVM_EVENT_CRASH);
 	case SIM_EVENT_RAW:
-		return fill_raw(page, event->raw);
+		return fill_raw(vcpu, event->raw);
 	}
-	return fill_failure(page, EPROTO);
+	return fill_failure(vcpu, EPROTO);
 }
 
 uint32_t gzvm_fill_event(struct gzvm_vcpu *vcpu, const struct sim_event *event)
@@ -275,7 +310,7 @@ uint32_t gzvm_fill_event(struct gzvm_vcpu *vcpu, const struct sim_event *event)
 	uint32_t code;
 
 	pthread_mutex_lock(&vcpu->lock);
-	code = fill(&vcpu->page, event, in_slot);
+	code = fill(vcpu, event, in_slot);
 	vcpu->load_waits = code == UAPI_GZVM_EXIT_MMIO && vcpu->page.exit_reason == code && vcpu->page.u.mmio.is_write == 0;
 	vcpu->load_width = (uint32_t)vcpu->page.u.mmio.width;
 	vcpu->hypercall_waits = code == UAPI_GZVM_EXIT_HYPERCALL;
@@ -288,7 +323,7 @@ uint32_t gzvm_fill_failure(struct gzvm_vcpu *vcpu, int error)
 	uint32_t code;
 
 	pthread_mutex_lock(&vcpu->lock);
-	code = fill_failure(&vcpu->page, (uint64_t)-error);
+	code = fill_failure(vcpu, (uint64_t)-error);
 	pthread_mutex_unlock(&vcpu->lock);
 	return code;
 }

@@ -12,6 +12,7 @@
 #define CODE_INVALID (-8)
 #define CODE_NOT_SUPPORTED (-24)
 #define CODE_NOT_IMPLEMENTED (-27)
+#define CODE_BUSY (-33)
 #define CODE_FAULT (-40)
 
 static const char *const names[GZVM_CALLS] = {
@@ -26,7 +27,7 @@ static const char *const names[GZVM_CALLS] = {
 	[GZVM_CALL_REGISTER] = "register",
 };
 
-int gzvm_errno(int code)
+int gzvm_errno(const struct gzvm_switches *switches, int code)
 {
 	switch (code) {
 	case 0:
@@ -38,6 +39,8 @@ int gzvm_errno(int code)
 		return -EOPNOTSUPP;
 	case CODE_FAULT:
 		return -EFAULT;
+	case CODE_BUSY:
+		return switches->knows_busy ? -EBUSY : -EINVAL;
 	default:
 		return -EINVAL;
 	}

@@ -5,6 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct vma {
 	uint64_t start;
@@ -65,7 +70,17 @@ static int give_to_engine(struct gzvm_vm *vm, const struct gzvm_slot *slot, bool
 	return ret == -EEXIST ? 0 : gzvm_engine_code(ret);
 }
 
-static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region)
+/* Every page of a writable mapping is there when the call returns. Kernels without this request of madvise() wait. */
+static int pin(const struct uapi_gzvm_region *region)
+{
+	void *start = (void *)(uintptr_t)(region->host & ~(uint64_t)(GZVM_PAGE - 1));
+
+	if (madvise(start, (size_t)region->size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL)
+		return 0;
+	return -EFAULT;
+}
+
+static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region, bool writable)
 {
 	struct gzvm_slot slot = { true, region->gpa / GZVM_PAGE, region->size / GZVM_PAGE, region->host };
 	bool known = engine_has(vm, &slot);
@@ -76,7 +91,21 @@ static int set_slot(struct gzvm_vm *vm, const struct uapi_gzvm_region *region)
 		return -EFAULT;
 	if (gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_MEMORY) != 0)
 		return -EFAULT;
+	if (vm->switches->pins_at_once && (!writable || pin(region) < 0))
+		return -EFAULT;
 	return give_to_engine(vm, &slot, known) == 0 ? 0 : -EFAULT;
+}
+
+/* Before anything changes; the first revisions leave the rest to the hypervisor. */
+static int check_region(const struct gzvm_switches *switches, const struct uapi_gzvm_region *region)
+{
+	if (!switches->checks_regions)
+		return region->slot < UAPI_GZVM_MAX_SLOTS ? 0 : -ENXIO;
+	if (region->slot >= UAPI_GZVM_MAX_SLOTS || region->gpa % GZVM_PAGE != 0 || region->size % GZVM_PAGE != 0)
+		return -EINVAL;
+	if (region->gpa + region->size < region->gpa || region->size / GZVM_PAGE > UAPI_GZVM_MAX_PAGES)
+		return -EINVAL;
+	return 0;
 }
 
 long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
@@ -85,17 +114,17 @@ long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
 	struct vma vma;
 	int ret = sim_copy_in(&region, arg, sizeof(region));
 
+	if (ret == 0)
+		ret = check_region(vm->switches, &region);
 	if (ret < 0)
 		return ret;
-	if (region.slot >= UAPI_GZVM_MAX_SLOTS)
-		return -ENXIO;
 	/* Looked up in the creator's memory: a forked child's mappings are unknown there. */
 	if (sim_machine_in_child(vm->sim) || !find_vma(region.host, &vma))
 		return -EFAULT;
 	if (vma.end - vma.start != region.size)
 		return -EINVAL;
 	pthread_mutex_lock(&vm->lock);
-	ret = set_slot(vm, &region);
+	ret = set_slot(vm, &region, vma.writable);
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

@@ -13,55 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define REG_SIZE_SHIFT 52
-#define REG_SIZE_MASK 0xfu
-#define REG_CORE 0x6000000000100000ull
-
-static int set_register(struct gzvm_vcpu *vcpu, uint64_t id, uint64_t value)
-{
-	uint64_t index = id & 0xffffu;
-	enum sim_register reg;
-
-	if ((id & ~((uint64_t)REG_SIZE_MASK << REG_SIZE_SHIFT | 0xffffu)) != REG_CORE || index % 2 != 0)
-		return -EOPNOTSUPP;
-	if (index <= 0x3e)
-		reg = (enum sim_register)(index / 2);
-	else if (index == 0x40)
-		reg = SIM_REG_PC;
-	else if (index == 0x42)
-		reg = SIM_REG_PSTATE;
-	else
-		return -EOPNOTSUPP;
-	return gzvm_errno(gzvm_engine_code(vcpu->vm->engine->set_register(vcpu->cpu, reg, value)));
-}
-
-static long set_one_reg(struct gzvm_vcpu *vcpu, uintptr_t arg)
-{
-	struct gzvm_vm *vm = vcpu->vm;
-	struct uapi_gzvm_one_reg reg;
-	uint8_t bytes[8] = { 0 };
-	uint64_t value = 0;
-	size_t size;
-	int ret = sim_copy_in(&reg, arg, sizeof(reg));
-
-	if (ret < 0)
-		return ret;
-	size = (size_t)1 << (reg.id >> REG_SIZE_SHIFT & REG_SIZE_MASK);
-	if (size > sizeof(bytes))
-		return -EINVAL;
-	ret = sim_copy_in(bytes, (uintptr_t)reg.host, size);
-	if (ret < 0)
-		return ret;
-	for (size_t i = 0; i < size; i++)
-		value |= (uint64_t)bytes[i] << (8 * i);
-	pthread_mutex_lock(&vm->lock);
-	ret = gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_REGISTER));
-	if (ret == 0)
-		ret = set_register(vcpu, reg.id, value);
-	pthread_mutex_unlock(&vm->lock);
-	return ret;
-}
+/* How often a sleeping vCPU looks whether something has come. */
+#define LOOK_NS 200000L
 
 /* The first RUN of any vCPU starts the VM: there is no call for it. */
 static int start(struct gzvm_vm *vm)
@@ -93,16 +48,71 @@ static void pass_answers(struct gzvm_vcpu *vcpu)
 
 static bool is_unresolved(struct gzvm_vm *vm, const struct uapi_gzvm_exception *exception)
 {
-	for (size_t i = 0; i < sizeof(exception->reserved) / sizeof(exception->reserved[0]); i++) {
+	const struct gzvm_switches *switches = vm->switches;
+
+	for (size_t i = 0; i < sizeof(exception->reserved) / sizeof(exception->reserved[0]) && switches->takes_reserved;
+	     i++) {
 		if (exception->reserved[i] != 0)
 			return false; /* taken for handled */
 	}
-	return exception->exception != UAPI_GZVM_EXCEPTION_PAGE_FAULT || !gzvm_resolve(vm, exception->fault_gpa);
+	if (exception->exception != UAPI_GZVM_EXCEPTION_PAGE_FAULT || !switches->takes_page_faults)
+		return true;
+	return !gzvm_resolve(vm, exception->fault_gpa);
+}
+
+static uint64_t now_of(clockid_t clock)
+{
+	struct timespec now;
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The kernel's answer to the guest's question for the time goes where the question was. */
+static void answer_time(struct gzvm_vcpu *vcpu)
+{
+	uint64_t *args = vcpu->page.u.hypercall.args;
+	uint64_t wall = now_of(CLOCK_REALTIME);
+	uint64_t cycles = now_of(CLOCK_MONOTONIC_RAW);
+
+	pthread_mutex_lock(&vcpu->lock);
+	args[0] = wall >> 32;
+	args[1] = wall & UINT32_MAX;
+	args[2] = cycles >> 32;
+	args[3] = cycles & UINT32_MAX;
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+static bool takes_hypercall(struct gzvm_vcpu *vcpu, uint64_t function)
+{
+	const struct gzvm_switches *switches = vcpu->vm->switches;
+
+	if (function == UAPI_GZVM_HVC_MEM_RELINQUISH)
+		return switches->takes_relinquish;
+	if (function != UAPI_GZVM_HVC_PTP || !switches->takes_ptp)
+		return false;
+	answer_time(vcpu);
+	return true;
+}
+
+/* Until the guest's timer, a signal, or with some kernels an interrupt or a call of another vCPU. */
+static void sleep_idle(struct gzvm_vcpu *vcpu, const struct sim_signals *signals, unsigned int wakeups)
+{
+	const struct timespec moment = { .tv_sec = 0, .tv_nsec = LOOK_NS };
+	const uint64_t end = now_of(CLOCK_MONOTONIC) + vcpu->idle_ns;
+	struct gzvm_vm *vm = vcpu->vm;
+
+	while (now_of(CLOCK_MONOTONIC) < end && !sim_signals_pending(signals)) {
+		if (vm->switches->irq_ends_idle && atomic_load(&vm->wakeups) != wakeups)
+			return;
+		(void)nanosleep(&moment, NULL);
+	}
 }
 
 /* Does the exit need user space? The kernel handles some, and they stay visible in the page all the same. */
 static bool is_for_user(struct gzvm_vcpu *vcpu, uint32_t code)
 {
+	const struct gzvm_switches *switches = vcpu->vm->switches;
 	struct uapi_gzvm_run page;
 
 	pthread_mutex_lock(&vcpu->lock);
@@ -112,12 +122,16 @@ static bool is_for_user(struct gzvm_vcpu *vcpu, uint32_t code)
 	case UAPI_GZVM_EXIT_MMIO:
 		return page.u.mmio.is_write == 0 || !gzvm_signal_ioevent(vcpu->vm, &page.u.mmio);
 	case UAPI_GZVM_EXIT_HYPERCALL:
-		return page.u.hypercall.args[0] != UAPI_GZVM_HVC_MEM_RELINQUISH;
+		return !takes_hypercall(vcpu, page.u.hypercall.args[0]);
 	case UAPI_GZVM_EXIT_EXCEPTION:
 		return is_unresolved(vcpu->vm, &page.u.exception);
 	case UAPI_GZVM_EXIT_IRQ:
 	case UAPI_GZVM_EXIT_GZ:
 		return false;
+	case UAPI_GZVM_EXIT_IDLE:
+		return !switches->takes_idle;
+	case UAPI_GZVM_EXIT_IPI:
+		return !switches->takes_ipi;
 	default:
 		return true;
 	}
@@ -126,14 +140,23 @@ static bool is_for_user(struct gzvm_vcpu *vcpu, uint32_t code)
 /* One call of the hypervisor. */
 static bool enter_guest(struct gzvm_vcpu *vcpu, const struct sim_signals *signals)
 {
+	unsigned int wakeups = atomic_load(&vcpu->vm->wakeups);
 	struct sim_event event;
+	uint32_t code;
 	int ret;
 
 	GH_POINT(GZVM_LOOPS);
 	pass_answers(vcpu);
 	ret = vcpu->vm->engine->run(vcpu->cpu, &signals->unblocked, &event);
 	GH_POINT(GZVM_LEFT);
-	return is_for_user(vcpu, ret < 0 ? gzvm_fill_failure(vcpu, ret) : gzvm_fill_event(vcpu, &event));
+	code = ret < 0 ? gzvm_fill_failure(vcpu, ret) : gzvm_fill_event(vcpu, &event);
+	if (is_for_user(vcpu, code))
+		return true;
+	if (code == UAPI_GZVM_EXIT_IDLE)
+		sleep_idle(vcpu, signals, wakeups);
+	else if (code == UAPI_GZVM_EXIT_IPI)
+		(void)atomic_fetch_add(&vcpu->vm->wakeups, 1);
+	return false;
 }
 
 static void run_guest(struct gzvm_vcpu *vcpu, const struct sim_signals *signals)
@@ -160,7 +183,7 @@ static int take_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	pthread_mutex_lock(&vcpu->lock);
 	vcpu->page = run;
 	pthread_mutex_unlock(&vcpu->lock);
-	if ((run.padding[0] | run.padding[1] | run.padding[2]) != 0)
+	if ((run.padding[0] | run.padding[1] | run.padding[2]) != 0 && !vcpu->vm->switches->ignores_padding)
 		return -EINVAL;
 	return run.immediate_exit == 1 ? -EINTR : 0;
 }
@@ -172,6 +195,7 @@ static int give_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	pthread_mutex_lock(&vcpu->lock);
 	run = vcpu->page;
 	pthread_mutex_unlock(&vcpu->lock);
+	run.exit_reason = gzvm_shown_code(vcpu->vm->switches, run.exit_reason);
 	return sim_copy_out(arg, &run, sizeof(run));
 }
 
@@ -224,13 +248,15 @@ static long vcpu_ioctl(struct sim_file *file, unsigned long request, uintptr_t a
 {
 	struct gzvm_vcpu *vcpu = file->object;
 
-	switch (request) {
+	if (gzvm_is_foreign(vcpu->vm))
+		return -EIO;
+	switch (gzvm_own_request(vcpu->vm->switches, request)) {
 	case UAPI_GZVM_RUN:
 		return run(vcpu, arg);
 	case UAPI_GZVM_GET_ONE_REG:
-		return -EOPNOTSUPP; /* without a look at the argument */
+		return gzvm_get_one_reg(vcpu, arg);
 	case UAPI_GZVM_SET_ONE_REG:
-		return set_one_reg(vcpu, arg);
+		return gzvm_set_one_reg(vcpu, arg);
 	default:
 		return -ENOTTY;
 	}
@@ -258,34 +284,54 @@ void gzvm_vcpu_free(struct gzvm_vcpu *vcpu)
 	free(vcpu);
 }
 
-/* Under the VM's lock. */
-int gzvm_vcpu_open(struct gzvm_vm *vm, uint32_t id)
+static int vcpu_new(struct gzvm_vm *vm, uint32_t id, struct gzvm_vcpu **ret_vcpu)
 {
-	struct gzvm_vcpu *vcpu;
-	char name[24];
+	struct gzvm_vcpu *vcpu = calloc(1, sizeof(*vcpu));
 	int ret;
 
-	if (id >= UAPI_GZVM_MAX_VCPUS)
-		return -EINVAL;
-	ret = gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
-	if (ret < 0)
-		return ret;
-	if (vm->vcpus[id] != NULL)
-		return -EINVAL; /* the hypervisor refuses; the driver would have lost the old one */
-	vcpu = calloc(1, sizeof(*vcpu));
 	if (vcpu == NULL)
 		return -ENOMEM;
 	vcpu->vm = vm;
+	vcpu->id = id;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	atomic_flag_clear(&vcpu->inside);
 	/* Secondary ones wait for PSCI CPU_ON. */
-	ret = gzvm_errno(gzvm_engine_code(vm->engine->vcpu_new(vm->guest, id, id == 0, &vcpu->cpu)));
-	if (ret < 0) {
+	ret = gzvm_errno(vm->switches, gzvm_engine_code(vm->engine->vcpu_new(vm->guest, id, id == 0, &vcpu->cpu)));
+	if (ret < 0)
 		gzvm_vcpu_free(vcpu);
+	else
+		*ret_vcpu = vcpu;
+	return ret;
+}
+
+/* What the hypervisor says to a new one; a duplicate it refuses, because the driver would lose the old one. */
+static int ask_for_vcpu(struct gzvm_vm *vm, uint32_t id)
+{
+	int ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
+
+	if (ret == 0 && vm->vcpus[id] != NULL)
+		ret = -EINVAL;
+	if (ret < 0 && vm->switches->vcpus_keep_vm)
+		sim_machine_breakage(vm->sim, "a failed CREATE_VCPU has kept a reference: its VM never ends");
+	return ret;
+}
+
+/* Under the VM's lock. */
+int gzvm_vcpu_open(struct gzvm_vm *vm, uint32_t id)
+{
+	struct gzvm_vcpu *vcpu = NULL;
+	char name[24];
+	int ret;
+
+	if (id >= (vm->switches->is_halla ? GZVM_VCPUS : UAPI_GZVM_MAX_VCPUS))
+		return -EINVAL;
+	ret = ask_for_vcpu(vm, id);
+	if (ret == 0)
+		ret = vcpu_new(vm, id, &vcpu);
+	if (ret < 0)
 		return ret;
-	}
 	vm->vcpus[id] = vcpu;
-	(void)snprintf(name, sizeof(name), "%s%u", vcpu_ops.name, id);
+	(void)snprintf(name, sizeof(name), "%s%u", vm->switches->is_halla ? "halla-vcpu:" : vcpu_ops.name, id);
 	ret = sim_file_new(vm->sim, &vcpu_ops, name, vcpu, 0, NULL);
 	if (ret >= 0)
 		vm->files++;

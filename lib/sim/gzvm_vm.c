@@ -9,33 +9,49 @@
 /* The simulated hypervisor's firmware for protected VMs. */
 #define FIRMWARE_SIZE 0x123000u
 
+static int ask_for_cap(struct gzvm_vm *vm)
+{
+	return gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CAP));
+}
+
+static long protect(struct gzvm_vm *vm, struct uapi_gzvm_enable_cap *cap, uintptr_t arg)
+{
+	switch (cap->args[0]) {
+	case UAPI_GZVM_PVM_SET_PROTECTED:
+		return vm->switches->has_no_bare_protection ? -EINVAL : ask_for_cap(vm);
+	case UAPI_GZVM_PVM_SET_FW_GPA:
+		return ask_for_cap(vm);
+	case UAPI_GZVM_PVM_GET_FW_SIZE:
+		if (gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CAP) != 0)
+			return -EINVAL;
+		cap->args[1] = FIRMWARE_SIZE;
+		return sim_copy_out(arg, cap, sizeof(*cap));
+	default:
+		return -EINVAL;
+	}
+}
+
 static long enable_cap(struct gzvm_vm *vm, uintptr_t arg)
 {
+	const struct gzvm_switches *switches = vm->switches;
 	struct uapi_gzvm_enable_cap cap;
-	int code;
 	int ret = sim_copy_in(&cap, arg, sizeof(cap));
 
 	if (ret < 0)
 		return ret;
-	if (cap.cap == UAPI_GZVM_CAP_BLOCK_DEMAND_PAGING) {
+	switch (gzvm_own_cap(switches, cap.cap)) {
+	case UAPI_GZVM_CAP_BLOCK_DEMAND_PAGING:
+		if (!switches->passes_paging_caps)
+			return -EINVAL;
 		sim_machine_breakage(vm->sim,
 				     "ENABLE_CAP 0x9201 gave the hypervisor a physical address of the caller's choice");
 		return 0;
-	}
-	if (cap.cap == UAPI_GZVM_CAP_DEMAND_PAGING)
-		return gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CAP));
-	if (cap.cap != UAPI_GZVM_CAP_PROTECTED_VM)
-		return -EINVAL;
-	switch (cap.args[0]) {
-	case UAPI_GZVM_PVM_SET_FW_GPA:
-	case UAPI_GZVM_PVM_SET_PROTECTED:
-		return gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CAP));
-	case UAPI_GZVM_PVM_GET_FW_SIZE:
-		code = gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CAP);
-		if (code != 0)
-			return -EINVAL;
-		cap.args[1] = FIRMWARE_SIZE;
-		return sim_copy_out(arg, &cap, sizeof(cap));
+	case UAPI_GZVM_CAP_DEMAND_PAGING:
+		return switches->passes_paging_caps ? ask_for_cap(vm) : -EINVAL;
+	case UAPI_GZVM_CAP_IDLE:
+		return switches->passes_idle_cap ? ask_for_cap(vm) : -EINVAL;
+	case UAPI_GZVM_CAP_PROTECTED_VM:
+		return protect(vm, &cap, arg);
 	default:
 		return -EINVAL;
 	}
@@ -59,7 +75,7 @@ static int add_gic_device(struct gzvm_vm *vm, const struct uapi_gzvm_create_devi
 		return 0;
 	ret = vm->engine->gic(vm->guest, vm->distributor, vm->redistributors);
 	vm->has_gic = ret == 0;
-	return gzvm_errno(gzvm_engine_code(ret));
+	return gzvm_errno(vm->switches, gzvm_engine_code(ret));
 }
 
 static long create_device(struct gzvm_vm *vm, uintptr_t arg)
@@ -78,7 +94,7 @@ static long create_device(struct gzvm_vm *vm, uintptr_t arg)
 		if (ret < 0)
 			return ret;
 	}
-	ret = gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_DEVICE));
+	ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_DEVICE));
 	return ret < 0 ? ret : add_gic_device(vm, &device);
 }
 
@@ -86,9 +102,12 @@ static long create_device(struct gzvm_vm *vm, uintptr_t arg)
 static long set_dtb(struct gzvm_vm *vm, uintptr_t arg)
 {
 	struct uapi_gzvm_range range;
-	int ret = sim_copy_in(&range, arg, sizeof(range));
+	int ret;
 
-	return ret < 0 ? ret : gzvm_errno(gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_DTB));
+	if (vm->switches->has_no_dtb)
+		return -ENOTTY;
+	ret = sim_copy_in(&range, arg, sizeof(range));
+	return ret < 0 ? ret : gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_DTB));
 }
 
 /* Those that need the VM to stand still. */
@@ -113,9 +132,12 @@ static long vm_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg
 	struct gzvm_vm *vm = file->object;
 	long ret;
 
+	if (gzvm_is_foreign(vm))
+		return -EIO;
+	request = gzvm_own_request(vm->switches, request);
 	switch (request) {
 	case UAPI_GZVM_CHECK_EXTENSION:
-		return gzvm_check_extension(arg);
+		return gzvm_check_extension(vm->switches, arg);
 	case UAPI_GZVM_SET_USER_MEM:
 		return gzvm_set_user_mem(vm, arg);
 	case UAPI_GZVM_IRQ_LINE:
@@ -136,7 +158,7 @@ static void vm_free(struct gzvm_vm *vm)
 {
 	gzvm_end_irqfds(vm);
 	gzvm_end_ioevents(vm);
-	for (size_t i = 0; i < UAPI_GZVM_MAX_VCPUS; i++)
+	for (size_t i = 0; i < GZVM_VCPUS; i++)
 		gzvm_vcpu_free(vm->vcpus[i]);
 	vm->engine->vm_free(vm->guest);
 	pthread_mutex_destroy(&vm->lock);
@@ -158,9 +180,9 @@ static void vm_release(struct sim_file *file)
 {
 	struct gzvm_vm *vm = file->object;
 
-	/* The real driver frees everything now, under the feet of its vCPUs. */
+	/* The real driver frees everything now, under the feet of its vCPUs, unless these hold it. */
 	pthread_mutex_lock(&vm->lock);
-	if (vm->files > 1)
+	if (vm->files > 1 && !vm->switches->vcpus_keep_vm)
 		sim_machine_breakage(vm->sim, "the VM's descriptor was closed before a vCPU's: use after free");
 	gzvm_end_irqfds(vm);
 	pthread_mutex_unlock(&vm->lock);
@@ -173,19 +195,33 @@ static const struct sim_file_ops vm_ops = {
 	.release = vm_release,
 };
 
+/* What the hypervisor says to a new VM. */
+static int ask_for_vm(struct gh_sim *sim, const struct gzvm_switches *switches, unsigned int calls[GZVM_CALLS],
+		      uintptr_t type)
+{
+	int ret = gzvm_errno(switches, gzvm_hypervisor(sim, calls, GZVM_CALL_CREATE_VM));
+
+	if (ret < 0)
+		return switches->create_vm_faults ? -EFAULT : ret;
+	if (switches->is_halla)
+		return gzvm_halla_takes_type(type) ? 0 : -EINVAL;
+	/* It knows one type, if it is told. */
+	return type == 0 || switches->ignores_vm_type ? 0 : -EINVAL;
+}
+
 int gzvm_vm_open(struct gh_sim *sim, unsigned int calls[GZVM_CALLS], uintptr_t type)
 {
+	const struct gzvm_switches *switches = sim_machine_driver(sim)->switches;
 	struct gzvm_vm *vm;
-	int ret = gzvm_errno(gzvm_hypervisor(sim, calls, GZVM_CALL_CREATE_VM));
+	int ret = ask_for_vm(sim, switches, calls, type);
 
 	if (ret < 0)
 		return ret;
-	if (type != 0)
-		return -EINVAL; /* the hypervisor knows one type */
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
 		return -ENOMEM;
 	vm->sim = sim;
+	vm->switches = switches;
 	vm->engine = sim_machine_engine(sim);
 	vm->files = 1;
 	ret = vm->engine->vm_new(sim_machine_engine_options(sim), &vm->guest);
@@ -194,7 +230,7 @@ int gzvm_vm_open(struct gh_sim *sim, unsigned int calls[GZVM_CALLS], uintptr_t t
 		return ret;
 	}
 	pthread_mutex_init(&vm->lock, NULL);
-	ret = sim_file_new(sim, &vm_ops, vm_ops.name, vm, 0, NULL);
+	ret = sim_file_new(sim, &vm_ops, switches->is_halla ? "halla-vm" : vm_ops.name, vm, 0, NULL);
 	if (ret < 0)
 		vm_free(vm);
 	return ret;

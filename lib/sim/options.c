@@ -11,9 +11,7 @@
 /* A script is a test's text, not data: whatever is larger is a wrong file. */
 #define SCRIPT_LIMIT ((size_t)1 << 20)
 
-static const struct sim_driver *const gzvm_drivers[] = { &sim_driver_gzvm, NULL };
-
-static const struct sim_driver *const *const drivers[] = { sim_drivers_gunyah, gzvm_drivers };
+static const struct sim_driver *const *const drivers[] = { sim_drivers_gunyah, sim_drivers_gzvm, sim_drivers_halla };
 
 /* A piece of the device string; not terminated. */
 struct text {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Performs the actions of a script, one at a time. */
+#include "eventfds.h"
 #include "script_vm.h"
 #include "sim.h"
 
@@ -9,6 +10,18 @@
 #define TURNS_BETWEEN_LOOKS 256u
 #define PSCI_ALREADY_ON ((uint64_t)-4)
 #define PSCI_INVALID ((uint64_t)-2)
+
+/* Under the lock. An eventfd whose counter is full has a reader that knows already. */
+static void acknowledge(struct script_vm *vm, uint32_t spi)
+{
+	vm->pending[spi] = 0;
+	for (struct script_level *level = vm->levels; level != NULL; level = level->next) {
+		const struct sim_eventfd eventfd = { .fd = level->fd };
+
+		if (level->spi == spi)
+			sim_eventfd_signal(&eventfd);
+	}
+}
 
 /* The interrupt that would be taken: its number, or SCRIPT_SPIS. */
 static uint32_t first_pending(struct script_vm *vm, bool take)
@@ -21,7 +34,7 @@ static uint32_t first_pending(struct script_vm *vm, bool take)
 	if (found != NULL) {
 		spi = (uint32_t)(found - vm->pending);
 		if (take)
-			vm->pending[spi] = 0;
+			acknowledge(vm, spi);
 	}
 	pthread_mutex_unlock(&vm->lock);
 	return spi;

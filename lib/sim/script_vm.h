@@ -19,12 +19,21 @@ struct script_mapping {
 	struct script_mapping *older;
 };
 
+/* A level-triggered line: `fd` is signalled when the guest takes the interrupt. */
+struct script_level {
+	struct script_vm *vm;
+	struct script_level *next;
+	uint32_t spi;
+	int fd;
+};
+
 struct script_vm {
 	struct script *script;
 	pthread_mutex_t lock; /* over what follows, and `on` of the vCPUs */
 	struct script_mapping *mappings;
 	struct script_vcpu *vcpus[SCRIPT_VCPUS];
 	uint8_t pending[SCRIPT_SPIS];
+	struct script_level *levels;
 };
 
 struct script_vcpu {

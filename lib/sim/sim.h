@@ -54,7 +54,8 @@ struct sim_driver {
 
 /* Every revision, the one that a device string without a revision means first; NULL at the end. */
 extern const struct sim_driver *const sim_drivers_gunyah[];
-extern const struct sim_driver sim_driver_gzvm;
+extern const struct sim_driver *const sim_drivers_gzvm[];
+extern const struct sim_driver *const sim_drivers_halla[];
 
 const struct sim_driver *sim_machine_driver(struct gh_sim *sim);
 

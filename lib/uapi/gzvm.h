@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GenieZone's kernel interface under own names: v9 and every other revision, which share numbers and layouts.
+ * GenieZone's kernel interface under own names, of every revision: they share numbers and layouts, and differ in what a kernel
+ * has of them.
  *
  * Numbers and layouts are facts of the interface, checked below; sections 1.2 to 1.5 of the GenieZone UAPI document name them.
  */
@@ -17,17 +18,25 @@
 
 #define UAPI_GZVM_MAX_VCPUS 8u
 #define UAPI_GZVM_MAX_SLOTS 10u
+/* Pages of a slot, where the kernel counts them (v10 and later). */
+#define UAPI_GZVM_MAX_PAGES 0x7fffffffu
+/* What Android's kernels have from 6.6 on. */
+#define UAPI_GZVM_SYSFS "/sys/kernel/gzvm/demand_paging_batch_pages"
 
 /* Capabilities. */
 #define UAPI_GZVM_CAP_GPA_SIZE 0xa5u
 #define UAPI_GZVM_CAP_PROTECTED_VM 0xffbadab1u
 #define UAPI_GZVM_CAP_BLOCK_DEMAND_PAGING 0x9201u
 #define UAPI_GZVM_CAP_DEMAND_PAGING 0x9202u
+#define UAPI_GZVM_CAP_IDLE 0x9203u
+#define UAPI_GZVM_CAP_BATCH_PAGES 0x9204u
+#define UAPI_GZVM_CAP_DESTROY_BATCH_PAGES 0x9205u
 /* args[0] of CAP_PROTECTED_VM. */
 #define UAPI_GZVM_PVM_SET_FW_GPA 0u
 #define UAPI_GZVM_PVM_GET_FW_SIZE 1u
 #define UAPI_GZVM_PVM_SET_PROTECTED 2u
 
+/* Purposes: in the headers up to v4 only, and handed to the hypervisor ever after. */
 #define UAPI_GZVM_REGION_GUEST_MEM 1u
 #define UAPI_GZVM_REGION_PROTECT_FW 2u
 #define UAPI_GZVM_REGION_STATIC_SWIOTLB 4u
@@ -68,7 +77,9 @@ struct uapi_gzvm_one_reg {
 	uint64_t host;
 };
 
+/* No kernel looks at the type: whatever it is, the line is a shared one. */
 #define UAPI_GZVM_IRQ_TYPE_SPI (1u << 24)
+#define UAPI_GZVM_IRQ_TYPE_PPI (2u << 24)
 #define UAPI_GZVM_IRQFD_DEASSIGN 1u
 #define UAPI_GZVM_IRQFD_RESAMPLE 2u
 
@@ -139,8 +150,8 @@ struct uapi_gzvm_fail_entry {
 struct uapi_gzvm_exception {
 	uint32_t exception;
 	uint32_t error_code;
-	uint64_t fault_gpa; /* v5 and later; 0 before, because the kernel clears the page */
-	uint64_t reserved[30];
+	uint64_t fault_gpa;    /* v5 and later; 0 before, because the kernel clears the page */
+	uint64_t reserved[30]; /* MediaTek's own 6.1: 6 words, then its exception's details */
 };
 
 struct uapi_gzvm_hypercall {
@@ -177,7 +188,7 @@ struct uapi_gzvm_run {
 #define UAPI_GZVM_REG_PSTATE UAPI_GZVM_REG_U64(0x42)
 
 /* Device. */
-#define UAPI_GZVM_GET_API_VERSION UAPI_IO(0x92, 0x00)
+#define UAPI_GZVM_GET_API_VERSION UAPI_IO(0x92, 0x00) /* defined, and answered by no kernel */
 #define UAPI_GZVM_CREATE_VM UAPI_IO(0x92, 0x01)
 #define UAPI_GZVM_CHECK_EXTENSION UAPI_IO(0x92, 0x03) /* device and VM; the argument is a pointer all the same */
 /* VM. */

@@ -342,6 +342,17 @@ static void take_doorbell(struct gh_bus_doorbell *doorbell)
 	doorbell->fd = world.model.fds[form / 16 % EVENTFDS];
 }
 
+/* Would one store ring both? The caller of the bus sees to it that there are no such two. */
+static bool share_a_store(const struct gh_bus_doorbell *a, const struct gh_bus_doorbell *b)
+{
+	uint32_t width = a->width != 0 ? a->width : b->width;
+	uint64_t mask = UINT64_MAX >> (64 - 8 * (width != 0 ? width : 1)); /* of any width: the narrowest decides */
+
+	if (a->gpa != b->gpa || (a->width != 0 && b->width != 0 && a->width != b->width))
+		return false;
+	return !a->match || !b->match || ((a->value ^ b->value) & mask) == 0;
+}
+
 static void add_doorbell(void)
 {
 	struct model *model = &world.model;
@@ -349,9 +360,12 @@ static void add_doorbell(void)
 	int expected = 0;
 
 	take_doorbell(&doorbell);
-	for (unsigned int i = 0; i < model->n_doorbells; i++)
+	for (unsigned int i = 0; i < model->n_doorbells; i++) {
 		if (is_same(&model->doorbells[i], &doorbell))
 			expected = -EEXIST;
+		else if (share_a_store(&model->doorbells[i], &doorbell))
+			return;
+	}
 	if (model->n_doorbells == MOST_DOORBELLS && expected == 0)
 		return;
 	CHECK(gh_bus_add_doorbell(world.vm, &doorbell) == expected);
@@ -363,6 +377,7 @@ static void remove_doorbell(void)
 {
 	struct model *model = &world.model;
 	struct gh_bus_doorbell doorbell;
+	struct gh_bus_guest *guest;
 	unsigned int at = take();
 
 	if (at >= model->n_doorbells) {
@@ -371,12 +386,14 @@ static void remove_doorbell(void)
 			;
 	}
 	if (at >= model->n_doorbells) {
-		CHECK(gh_bus_remove_doorbell(world.vm, &doorbell) == -ENOENT);
+		CHECK(gh_bus_withdraw_doorbell(world.vm, &doorbell) == NULL);
 		return;
 	}
 	doorbell = model->doorbells[at];
 	model->doorbells[at] = model->doorbells[--model->n_doorbells];
-	CHECK(gh_bus_remove_doorbell(world.vm, &doorbell) == 0);
+	guest = gh_bus_withdraw_doorbell(world.vm, &doorbell);
+	CHECK(guest != NULL);
+	gh_bus_end_doorbell(world.vm, guest);
 }
 
 static void check_rings(void)

@@ -40,13 +40,13 @@ static inline int rig_ioctl_value(struct rig *rig, int fd, unsigned long request
 	return rig->sys->ioctl(rig->sys, fd, request, (uintptr_t)value);
 }
 
-/* A machine with this script, its device open. */
-static inline void rig_device(struct rig *rig, const char *script)
+/* A machine with this device and script, its device open. */
+static inline void rig_device_on(struct rig *rig, const char *device, const char *script)
 {
 	struct gh_sim_options options = GH_SIM_OPTIONS_INIT;
 
 	memset(rig, 0, sizeof(*rig));
-	options.device = "sim:gzvm/v9";
+	options.device = device;
 	options.script = script;
 	ck_assert_int_eq(gh_sim_new(&options, &rig->sim), 0);
 	rig->sys = gh_sim_table(rig->sim);
@@ -56,11 +56,28 @@ static inline void rig_device(struct rig *rig, const char *script)
 	rig->vcpu = -1;
 }
 
-static inline void rig_vm(struct rig *rig, const char *script)
+static inline void rig_device(struct rig *rig, const char *script)
 {
-	rig_device(rig, script);
+	rig_device_on(rig, "sim:gzvm/v9", script);
+}
+
+static inline void rig_vm_on(struct rig *rig, const char *device, const char *script)
+{
+	rig_device_on(rig, device, script);
 	rig->vm = rig_ioctl_value(rig, rig->device, UAPI_GZVM_CREATE_VM, 0);
 	ck_assert_int_ge(rig->vm, 0);
+}
+
+static inline void rig_vm(struct rig *rig, const char *script)
+{
+	rig_vm_on(rig, "sim:gzvm/v9", script);
+}
+
+static inline void rig_open_on(struct rig *rig, const char *device, const char *script)
+{
+	rig_vm_on(rig, device, script);
+	rig->vcpu = rig_ioctl_value(rig, rig->vm, UAPI_GZVM_CREATE_VCPU, 0);
+	ck_assert_int_ge(rig->vcpu, 0);
 }
 
 static inline void rig_open(struct rig *rig, const char *script)
@@ -131,6 +148,7 @@ static inline const char *word(int ret, bool is_fd)
 		{ EFAULT, "EFAULT" }, { EINVAL, "EINVAL" }, { ENOTTY, "ENOTTY" }, { ENXIO, "ENXIO" },
 		{ ENOMEM, "ENOMEM" }, { EBADF, "EBADF" },   { EBUSY, "EBUSY" },   { EEXIST, "EEXIST" },
 		{ ENOENT, "ENOENT" }, { EINTR, "EINTR" },   { ENODEV, "ENODEV" }, { EOPNOTSUPP, "EOPNOTSUPP" },
+		{ EPERM, "EPERM" },   { EIO, "EIO" },
 	};
 
 	if (ret >= 0)

@@ -318,12 +318,15 @@ static void expect_bell(struct driver *driver, bool there)
 void plug_visit_bell(struct driver *driver)
 {
 	const struct gh_bus_doorbell bell = { .gpa = BELL_GPA(driver->id), .width = 4, .fd = driver->bell };
+	struct gh_bus_guest *guest;
 
 	expect_bell(driver, false);
 	if (gh_bus_add_doorbell(plant.vm, &bell) != 0)
 		plant_failed("gh_bus_add_doorbell() failed");
 	expect_bell(driver, true);
-	if (gh_bus_remove_doorbell(plant.vm, &bell) != 0)
-		plant_failed("gh_bus_remove_doorbell() failed");
+	guest = gh_bus_withdraw_doorbell(plant.vm, &bell);
+	if (guest == NULL)
+		plant_failed("gh_bus_withdraw_doorbell() failed");
+	gh_bus_end_doorbell(plant.vm, guest);
 	expect_bell(driver, false);
 }

@@ -25,9 +25,14 @@
 #define DO(expression) (table_counts = true, (expression), table_counts = false)
 
 const struct life_kind life_kinds[] = {
-	{ "fake", NULL, false },           { "gunyah, shared", GUNYAH, false },
-	{ "gunyah, lent", GUNYAH, true },  { "gunyah, production", GUNYAH ",policy=production", true },
-	{ "geniezone", GENIEZONE, false },
+	{ "fake", NULL, false, false },
+	{ "gunyah, shared", GUNYAH, false, false },
+	{ "gunyah, lent", GUNYAH, true, false },
+	{ "gunyah, production", GUNYAH ",policy=production", true, false },
+	{ "geniezone", GENIEZONE, false, false },
+	{ "geniezone, the first", "sim:gzvm/r0", false, true },
+	{ "geniezone, the newest", "sim:gzvm/android-latest", false, true },
+	{ "halla", "sim:halla", false, true },
 };
 const int life_kind_count = sizeof(life_kinds) / sizeof(life_kinds[0]);
 

@@ -15,6 +15,7 @@ struct life_kind {
 	const char *name;
 	const char *device; /* NULL: the fake */
 	bool lend;
+	bool brief; /* another revision of a kind that is there in full */
 };
 
 extern const struct life_kind life_kinds[];

@@ -45,7 +45,7 @@ const struct revision revisions[] = {
 };
 const int revision_count = sizeof(revisions) / sizeof(revisions[0]);
 
-void rig_open(struct rig *rig, const struct revision *revision, const char *script)
+void revision_open(struct rig *rig, const struct revision *revision, const char *script)
 {
 	*rig = (struct rig){ .revision = revision, .sim = new_sim(revision->device, script) };
 	rig->vm = open_sim(rig->sim);
@@ -74,13 +74,13 @@ void rig_start(struct rig *rig, const struct revision *revision, const char *scr
 {
 	int ret;
 
-	rig_open(rig, revision, script);
+	revision_open(rig, revision, script);
 	rig_build(rig, GH_MEMORY_RWX, n);
 	ret = gh_vm_start(rig->vm);
 	ck_assert_msg(ret == 0, "%s: start: %d (%s)", revision->device, ret, gh_vm_failure(rig->vm)->cause);
 }
 
-void rig_close(struct rig *rig)
+void revision_close(struct rig *rig)
 {
 	gh_vm_close(rig->vm);
 	end_sim(rig->sim);

@@ -33,13 +33,13 @@ struct rig {
 };
 
 /* A VM on the revision's device, with nothing in it. */
-void rig_open(struct rig *rig, const struct revision *revision, const char *script);
+void revision_open(struct rig *rig, const struct revision *revision, const char *script);
 /* Main memory at RAM_GPA with GH_MEMORY_* `flags`, `n` vCPUs, and a tree for them and what else was configured. */
 void rig_build(struct rig *rig, uint32_t flags, uint32_t n);
 /* Both, and the start; shared memory. */
 void rig_start(struct rig *rig, const struct revision *revision, const char *script, uint32_t n);
 /* Closes it; nothing may have broken or be left. */
-void rig_close(struct rig *rig);
+void revision_close(struct rig *rig);
 /* The guest is over: the next exit says so, and why, where the kernel tells. */
 void rig_ends(struct rig *rig, uint32_t vcpu, uint32_t cause);
 

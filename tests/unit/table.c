@@ -22,8 +22,8 @@ struct range {
 _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
-int (*table_on_enter)(void);
 void (*table_after_enter)(int ret);
+bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {
 	unsigned long count;
@@ -94,7 +94,7 @@ static int table_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintpt
 		state.requests++;
 	if (ret == 0 && table_on_ioctl != NULL)
 		ret = table_on_ioctl(request, arg);
-	if (ret == 0)
+	if (ret == 0 && (table_instead == NULL || !table_instead(fd, request, arg, &ret)))
 		BELOW(inner(sys)->ioctl(inner(sys), fd, request, arg));
 	return ret;
 }
@@ -105,9 +105,9 @@ static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 	if (table_counts)
 		state.requests++;
-	if (ret == 0 && table_on_enter != NULL)
-		ret = table_on_enter();
-	if (ret == 0)
+	if (ret == 0 && table_instead != NULL && *cancel != 0)
+		ret = -ECANCELED;
+	if (ret == 0 && (table_instead == NULL || !table_instead(fd, request, arg, &ret)))
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));
 	if (table_after_enter != NULL)
 		table_after_enter(ret);

@@ -117,7 +117,7 @@ static void add_bell(struct life *life, unsigned int i)
 		EXPECT(CALL(gh_bus_add_doorbell(life->board.vm, &doorbell)) == 0);
 	}
 	if (i % 2 == 0)
-		EXPECT(CALL(gh_bus_remove_doorbell(life->board.vm, &doorbell)) == 0);
+		DO(gh_bus_end_doorbell(life->board.vm, gh_bus_withdraw_doorbell(life->board.vm, &doorbell)));
 }
 
 static void ignore(void *data, const struct gh_bus_event *event)

@@ -47,10 +47,15 @@ static int refuse(unsigned long request, uintptr_t arg)
 	return victim.error;
 }
 
-static int refuse_entry(void)
+static bool refuse_entry(int fd, unsigned long request, uintptr_t arg, int *ret_result)
 {
+	(void)fd;
+	(void)arg;
+	if (request != victim.request)
+		return false;
 	victim.refused++;
-	return victim.error;
+	*ret_result = victim.error;
+	return true;
 }
 
 static void arm(unsigned long request, uint32_t type, int error, unsigned int skip)
@@ -166,9 +171,9 @@ static void check_refusal(const char *device, const struct refusal *refusal)
 	int ret;
 
 	arm(refusal->request, refusal->type, refusal->error, refusal->skip);
-	table_on_enter = is_run ? refuse_entry : NULL;
+	table_instead = is_run ? refuse_entry : NULL;
 	ret = live(sim, refusal->lend, &failure);
-	table_on_enter = NULL;
+	table_instead = NULL;
 	table_on_ioctl = NULL;
 	ck_assert_msg(ret == refusal->error && victim.refused > 0, "%s: %d, refused %u times (%s)", refusal->name, ret,
 		      victim.refused, failure.cause);

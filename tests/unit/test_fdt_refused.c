@@ -139,7 +139,10 @@ START_TEST(test_forked)
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0)
-		_exit(gh_fdt_open(vm, NULL, &other) == -EPERM && gh_fdt_finish(fdt, DTB_GPA, 0) == -EPERM ? 0 : 1);
+		_exit(gh_fdt_open(vm, NULL, &other) == -EPERM && gh_fdt_finish(fdt, DTB_GPA, 0) == -EPERM &&
+				      gh_fdt_add_serial(fdt, 0x3f8, 5, 0) == -EPERM
+			      ? 0
+			      : 1);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_int_eq(status, 0);
 }

@@ -17,7 +17,7 @@ START_TEST(test_bits)
 	const struct gh_probe_entry *entry;
 	struct rig rig;
 
-	rig_open(&rig, revision, "");
+	revision_open(&rig, revision, "");
 	ck_assert_msg(gh_vm_features(rig.vm) == revision->features, "%s: features 0x%llx, not 0x%llx", revision->device,
 		      (unsigned long long)gh_vm_features(rig.vm), (unsigned long long)revision->features);
 	ck_assert_msg(gh_vm_quirks(rig.vm) == revision->quirks, "%s: quirks 0x%llx, not 0x%llx", revision->device,
@@ -30,7 +30,7 @@ START_TEST(test_bits)
 	ck_assert_str_eq(entry->dialect, revision->dialect);
 	ck_assert_uint_eq(entry->features, revision->features);
 	gh_probe_free(probe);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -93,7 +93,7 @@ START_TEST(test_refused)
 	struct rig rig;
 
 	authentication.type = GH_AUTHENTICATION_TRUSTED_VM;
-	rig_open(&rig, revision, "store 0x1000 4 1; off");
+	revision_open(&rig, revision, "store 0x1000 4 1; off");
 	if (!can(revision, GH_FEATURE_LEND))
 		(void)refused(&rig, map_flags(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, NULL, -1));
 	if (!can(revision, GH_FEATURE_CONTIGUOUS_MEMORY))
@@ -111,7 +111,7 @@ START_TEST(test_refused)
 	if (!can(revision, GH_FEATURE_RECLAIM))
 		(void)refused(&rig, gh_vm_reclaim(rig.vm, RAM_GPA, 4096));
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_MMIO);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -149,7 +149,7 @@ START_TEST(test_default_entry)
 		  "register pc; expect 0x80000000; register x0; expect 0x80200000; store 0x1000 4 1; off", 1);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_MMIO);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -158,9 +158,9 @@ START_TEST(test_registers)
 	const struct revision *revision = &revisions[_i];
 	struct rig rig;
 
-	rig_open(&rig, revision,
-		 "register pc; expect 0x80001000; register x0; expect 7; register x30; expect 0x8877665544332211\n"
-		 "register sp; expect 0x80100000; store 0x1000 4 1; off");
+	revision_open(&rig, revision,
+		      "register pc; expect 0x80001000; register x0; expect 7; register x30; expect 0x8877665544332211\n"
+		      "register sp; expect 0x80100000; store 0x1000 4 1; off");
 	ck_assert_int_eq(gh_vm_set_entry(rig.vm, RAM_GPA + 4096, 7), 0);
 	ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_X0 + 30, UINT64_C(0x8877665544332211)), 0);
 	ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_SP, RAM_GPA + MIB), 0);
@@ -171,7 +171,7 @@ START_TEST(test_registers)
 	} else {
 		(void)refused(&rig, gh_vm_start(rig.vm));
 	}
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -184,7 +184,7 @@ START_TEST(test_firmware)
 
 	if (!can(revision, GH_FEATURE_FIRMWARE))
 		return;
-	rig_open(&rig, revision, "");
+	revision_open(&rig, revision, "");
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + 1, 4096), -EINVAL);
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA, 4095), -EINVAL);
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, UINT64_MAX - 4095, 4096), -ERANGE);
@@ -198,7 +198,7 @@ START_TEST(test_firmware)
 	ck_assert_int_eq(gh_vm_start(rig.vm), -EPERM);
 	ck_assert(failure_is(gh_vm_failure(rig.vm), -EPERM));
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, 0, 0), -EBUSY);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -209,13 +209,13 @@ START_TEST(test_firmware_taken_back)
 
 	if (!can(revision, GH_FEATURE_FIRMWARE))
 		return;
-	rig_open(&rig, revision, "off");
+	revision_open(&rig, revision, "off");
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + MIB, 4096), 0);
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, 0, 0), 0);
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
 	ck_assert_int_eq(gh_vm_start(rig.vm), 0);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -225,7 +225,7 @@ START_TEST(test_authentication_arguments)
 	struct gh_authentication wanted = GH_AUTHENTICATION_INIT;
 	struct rig rig;
 
-	rig_open(&rig, revision, "");
+	revision_open(&rig, revision, "");
 	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, NULL), -EINVAL);
 	ck_assert_int_eq(gh_vm_set_authentication(NULL, &wanted), -EINVAL);
 	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, &wanted), 0);
@@ -245,7 +245,7 @@ START_TEST(test_authentication_arguments)
 	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, &wanted), -ERANGE);
 	wanted.size = 4;
 	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, &wanted), -EINVAL);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 

@@ -69,7 +69,7 @@ START_TEST(test_lent)
 		return;
 	(void)snprintf(device, sizeof(device), "%s,policy=production", revision->device);
 	strict.device = device;
-	rig_open(
+	revision_open(
 		&rig, &strict,
 		"peek 0x80100000 8; expect 0x1122334455667788; poke 0x80100008 4 5; peek 0x80100008 4; echo 0x1000 4; off");
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
@@ -84,7 +84,7 @@ START_TEST(test_lent)
 	ck_assert_int_eq(is_readable(host), stays);
 	(void)expect_store(&rig, 5);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -95,9 +95,9 @@ START_TEST(test_shared)
 	uint64_t copy = 0;
 	struct rig rig;
 
-	rig_open(&rig, &revisions[_i],
-		 "poke 0x80100000 8 0xfeed; peek 0x90000000 8; expect 0x8877665544332211; poke 0x90000008 8 0xbeef\n"
-		 "store 0x1000 4 1; off");
+	revision_open(&rig, &revisions[_i],
+		      "poke 0x80100000 8 0xfeed; peek 0x90000000 8; expect 0x8877665544332211; poke 0x90000008 8 0xbeef\n"
+		      "store 0x1000 4 1; off");
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_READ | GH_MEMORY_WRITE);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
 	ck_assert_int_eq(gh_vm_write(rig.vm, MORE_GPA, &word, sizeof(word)), 0);
@@ -109,7 +109,7 @@ START_TEST(test_shared)
 	ck_assert_int_eq(gh_vm_read(rig.vm, MORE_GPA + 8, &copy, sizeof(copy)), 0);
 	ck_assert_uint_eq(copy, 0xbeef);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -120,7 +120,7 @@ START_TEST(test_wishes)
 	uint32_t lend = can(revision, GH_FEATURE_LEND) ? GH_MEMORY_LEND : 0;
 	struct rig rig;
 
-	rig_open(&rig, revision, "poke 0x90000008 8 0xbeef; store 0x1000 4 1; off");
+	revision_open(&rig, revision, "poke 0x90000008 8 0xbeef; store 0x1000 4 1; off");
 	rig_build(&rig, GH_MEMORY_RWX | lend | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT, 1);
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK);
 	if (has_quirk(revision, GH_QUIRK_NEEDS_SHM_NODES)) {
@@ -131,7 +131,7 @@ START_TEST(test_wishes)
 		start(&rig);
 		(void)expect_store(&rig, 1);
 	}
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -144,7 +144,7 @@ START_TEST(test_shm_nodes)
 	struct rig rig;
 	int ret;
 
-	rig_open(&rig, revision, "poke 0x90000008 8 0xbeef; store 0x1000 4 1; off");
+	revision_open(&rig, revision, "poke 0x90000008 8 0xbeef; store 0x1000 4 1; off");
 	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_RWX);
 	put_tree(rig.vm, &tree);
@@ -157,7 +157,7 @@ START_TEST(test_shm_nodes)
 		ck_assert_int_eq(ret, 0);
 		(void)expect_store(&rig, 1);
 	}
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -195,7 +195,7 @@ START_TEST(test_late)
 		ck_assert_uint_eq(copy, 0xbeef);
 	}
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -213,7 +213,7 @@ START_TEST(test_late_lent)
 	ck_assert_uint_eq(state_of(&rig, 1), GH_MEMORY_LENT);
 	(void)expect_store(&rig, 2);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -227,7 +227,7 @@ START_TEST(test_page_fault)
 
 	if (!can(revision, GH_FEATURE_PAGE_FAULT))
 		return;
-	rig_open(&rig, revision, "raw enomem; poke 0x80300000 8 7; peek 0x80300000 8; echo 0x1000 4; off");
+	revision_open(&rig, revision, "raw enomem; poke 0x80300000 8 7; peek 0x80300000 8; echo 0x1000 4; off");
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
 	start(&rig);
 	exit = run_once(rig.vcpus[0]);
@@ -240,7 +240,7 @@ START_TEST(test_page_fault)
 	ck_assert(failure_is(gh_vcpu_failure(rig.vcpus[0]), -EOPNOTSUPP));
 	(void)expect_store(&rig, 7);
 	ck_assert_int_eq(gh_mmio_fail(rig.vcpus[0]), 0);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -253,13 +253,14 @@ START_TEST(test_page_fault_in_a_loop)
 
 	if (!can(revision, GH_FEATURE_PAGE_FAULT))
 		return;
-	rig_open(&rig, revision,
-		 "raw enomem; poke 0x80300000 8 7; raw enomem; peek 0x80301000 8; expect 0; peek 0x80300000 8; expect 7; "
-		 "off");
+	revision_open(
+		&rig, revision,
+		"raw enomem; poke 0x80300000 8 7; raw enomem; peek 0x80301000 8; expect 0; peek 0x80300000 8; expect 7; "
+		"off");
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
 	start(&rig);
 	ck_assert_int_eq(gh_vm_run(rig.vm, &options), GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -273,7 +274,7 @@ START_TEST(test_page_fault_for_ever)
 
 	if (!can(revision, GH_FEATURE_PAGE_FAULT))
 		return;
-	rig_open(&rig, revision, "poke 0x90000000 8 7; off");
+	revision_open(&rig, revision, "poke 0x90000000 8 7; off");
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_READ | GH_MEMORY_LEND);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
 	start(&rig);
@@ -281,7 +282,7 @@ START_TEST(test_page_fault_for_ever)
 	ck_assert_msg(ret == -EFAULT, "%s: %d", revision->device, ret);
 	ck_assert(failure_is(gh_vm_failure(rig.vm), -EFAULT));
 	ck_assert_ptr_nonnull(strstr(gh_vm_failure(rig.vm)->cause, "0x90000000"));
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -295,9 +296,9 @@ START_TEST(test_reclaim)
 
 	if (!can(revision, GH_FEATURE_RECLAIM))
 		return;
-	rig_open(&rig, revision,
-		 "poke 0x80300000 8 7; poke 0x80302000 8 9; store 0x1000 4 1; peek 0x80300000 8; expect 0\n"
-		 "peek 0x80302000 8; expect 9; poke 0x80300000 8 5; raw reclaim-busy; store 0x1000 4 2; off");
+	revision_open(&rig, revision,
+		      "poke 0x80300000 8 7; poke 0x80302000 8 9; store 0x1000 4 1; peek 0x80300000 8; expect 0\n"
+		      "peek 0x80302000 8; expect 9; poke 0x80300000 8 5; raw reclaim-busy; store 0x1000 4 2; off");
 	rig_build(&rig, GH_MEMORY_RWX | lend, 1);
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA, 4096), -EBUSY); /* not started */
 	start(&rig);
@@ -314,7 +315,7 @@ START_TEST(test_reclaim)
 	ck_assert_ptr_nonnull(strstr(gh_vm_failure(rig.vm)->cause, "busy"));
 	ck_assert_int_eq(gh_vm_reclaim(rig.vm, RAM_GPA + 3 * MIB, 4096), 0);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -325,7 +326,7 @@ START_TEST(test_unmap)
 	struct gh_region_info info = GH_REGION_INFO_INIT;
 	struct rig rig;
 
-	rig_open(&rig, revision, "store 0x1000 4 1; off");
+	revision_open(&rig, revision, "store 0x1000 4 1; off");
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_RWX);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
 	ck_assert_int_eq(gh_vm_unmap(rig.vm, 0), 0);
@@ -339,7 +340,7 @@ START_TEST(test_unmap)
 	if (!has_quirk(revision, GH_QUIRK_OWN_FILES_ONLY))
 		ck_assert_int_eq(gh_vm_unmap(rig.vm, 1), -EOPNOTSUPP);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -352,8 +353,8 @@ START_TEST(test_unmap_late)
 
 	if (!has_quirk(revision, GH_QUIRK_OWN_FILES_ONLY))
 		return;
-	rig_open(&rig, revision,
-		 "poke 0x90000000 8 7; store 0x1000 4 1; peek 0x90000000 8; expect 0; store 0x1000 4 2; off");
+	revision_open(&rig, revision,
+		      "poke 0x90000000 8 7; store 0x1000 4 1; peek 0x90000000 8; expect 0; store 0x1000 4 2; off");
 	map_at(rig.vm, MORE_GPA, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_LEND);
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
 	start(&rig);
@@ -366,7 +367,7 @@ START_TEST(test_unmap_late)
 	ck_assert_int_eq(map_late(&rig, GH_MEMORY_RWX), 0);
 	(void)expect_store(&rig, 2);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -384,7 +385,7 @@ START_TEST(test_reset)
 		put_tree(rig.vm, &standard_tree);
 		start(&rig);
 	}
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -410,7 +411,7 @@ START_TEST(test_contiguous)
 
 	if (!can(revision, GH_FEATURE_CONTIGUOUS_MEMORY))
 		return;
-	rig_open(&rig, revision, "poke 0x80300000 8 7; peek 0x80300000 8; echo 0x1000 4; off");
+	revision_open(&rig, revision, "poke 0x80300000 8 7; peek 0x80300000 8; echo 0x1000 4; off");
 	memory.flags |= GH_MEMORY_CONTIGUOUS;
 	memory.gpa = RAM_GPA;
 	memory.length = RAM_SIZE;
@@ -429,7 +430,7 @@ START_TEST(test_contiguous)
 	start(&rig);
 	(void)expect_store(&rig, 7);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -438,12 +439,12 @@ START_TEST(test_device_alone)
 	struct gh_memory memory = GH_MEMORY_INIT;
 	struct rig rig;
 
-	rig_open(&rig, &revisions[_i], "");
+	revision_open(&rig, &revisions[_i], "");
 	memory.gpa = RAM_GPA;
 	memory.length = RAM_SIZE;
 	memory.device = CMA;
 	ck_assert_int_eq(gh_vm_map(rig.vm, &memory, NULL), -EINVAL);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 

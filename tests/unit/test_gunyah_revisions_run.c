@@ -35,7 +35,7 @@ START_TEST(test_end)
 		rig_ends(&rig, 0, ends[_i % ENDS].cause);
 	ck_assert_int_eq(gh_mmio_complete(rig.vcpus[0], 0),
 			 has_quirk(revision, GH_QUIRK_NO_END_EXIT) ? -EBUSY : -ESHUTDOWN);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -62,7 +62,7 @@ START_TEST(test_end_of_all)
 	rig_start(&rig, revision, "load 0x1000 4; expect 0; on 1; wfi; vcpu 1; store 0x2000 4 1; off", 2);
 	ck_assert_int_eq(gh_vm_run(rig.vm, &options),
 			 has_quirk(revision, GH_QUIRK_NO_END_EXIT) ? -ECANCELED : GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -97,7 +97,7 @@ START_TEST(test_end_on_request)
 	ck_assert_uint_eq(runner.kind, GH_EXIT_STOPPED);
 	ck_assert_uint_eq(runner.cause, GH_STOP_OTHER);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_STOPPED);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -113,7 +113,7 @@ START_TEST(test_close_while_it_runs)
 	ck_assert(runner_returns(&runner));
 	runner_end(&runner);
 	ck_assert_uint_eq(runner.kind, GH_EXIT_INTERRUPTED);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -156,7 +156,7 @@ START_TEST(test_answers)
 	take_store(&rig, 0x1018, 1, 0xab);
 	answer(&rig, 0x1018, 8, UINT64_C(0x1122334455667788));
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -170,7 +170,7 @@ START_TEST(test_kick_with_an_answer)
 	ck_assert_int_eq(gh_vcpu_kick(rig.vcpus[0]), 0);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_INTERRUPTED);
 	take_store(&rig, 0x1000, 4, 5);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -182,7 +182,7 @@ START_TEST(test_kick_inside)
 	struct runner runner;
 	struct rig rig;
 
-	rig_open(&rig, &revisions[_i], "wfi; ack; expect 37; store 0x1000 4 5; off");
+	revision_open(&rig, &revisions[_i], "wfi; ack; expect 37; store 0x1000 4 5; off");
 	options.line = 5;
 	ck_assert_int_eq(gh_irqfd_add(rig.vm, &options, &irqfd), 0);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -198,7 +198,7 @@ START_TEST(test_kick_inside)
 	ck_assert_int_eq(gh_irqfd_raise(irqfd), 0);
 	take_store(&rig, 0x1000, 4, 5);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -236,7 +236,7 @@ START_TEST(test_abort)
 	}
 	take_store(&rig, 0x1000, 4, 2);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -262,7 +262,7 @@ START_TEST(test_lines)
 	struct gh_irqfd *lines[2];
 	struct rig rig;
 
-	rig_open(&rig, revision, "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
+	revision_open(&rig, revision, "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
 	lines[0] = add_line(&rig, 5);
 	lines[1] = add_line(&rig, 6);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -282,7 +282,7 @@ START_TEST(test_lines)
 		ck_assert_int_eq(gh_irqfd_raise(again), 0);
 		rig_ends(&rig, 0, GH_STOP_POWER_OFF);
 	}
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -321,7 +321,7 @@ START_TEST(test_bells)
 	struct gh_ioevent *bells[3];
 	struct rig rig;
 
-	rig_open(&rig, revision,
+	revision_open(&rig, revision,
 		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 2 1\n"
 		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 4 1; off");
 	bells[0] = add_bell(&rig, GH_IOEVENT_DATAMATCH, 4, 1);
@@ -340,7 +340,7 @@ START_TEST(test_bells)
 	ck_assert_uint_eq(take_count(gh_ioevent_fd(bells[1])), 1);
 	ck_assert_uint_eq(take_count(gh_ioevent_fd(bells[2])), 1);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -350,7 +350,7 @@ START_TEST(test_plain_bell)
 	struct gh_ioevent *bell;
 	struct rig rig;
 
-	rig_open(&rig, revision,
+	revision_open(&rig, revision,
 		 "store 0x4000 4 1; store 0x4000 4 9; store 0x4000 1 2; store 0x1000 4 1; store 0x4000 4 1");
 	bell = add_bell(&rig, 0, 0, 0);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -360,7 +360,7 @@ START_TEST(test_plain_bell)
 	ck_assert_uint_eq(take_count(gh_ioevent_fd(bell)), 3);
 	gh_ioevent_remove(bell);
 	run_past_bells(&rig, BELL, 1);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 
@@ -374,7 +374,7 @@ START_TEST(test_vcpus)
 	ck_assert_int_eq(gh_vcpu_create(rig.vm, 0, &other), -EEXIST);
 	ck_assert_int_eq(gh_vcpu_create(rig.vm, 1, &other), -EINVAL);
 	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
-	rig_close(&rig);
+	revision_close(&rig);
 }
 END_TEST
 

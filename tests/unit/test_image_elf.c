@@ -100,6 +100,36 @@ START_TEST(test_relocatable)
 }
 END_TEST
 
+/* All zeroes, with an offset that is nowhere: nothing is read. */
+START_TEST(test_no_bytes)
+{
+	const struct elf_program both[] = {
+		programs[0],
+		{ .offset = FILE_SIZE + 4096, .virtual_address = VIRTUAL + 0x10000, .address = 0x80210000, .size = 4096 },
+	};
+	struct bytes bytes = elf_file(EXEC, VIRTUAL, both, 2, FILE_SIZE);
+	struct gh_vm *vm;
+	struct gh_fake *fake = new_fake();
+	struct gh_image *image = NULL;
+	uint8_t page[4096];
+
+	vm = open_fake(fake);
+	map_at(vm, 0x80200000, 2 * MIB, GH_MEMORY_RWX);
+	memset(page, 0xff, sizeof(page));
+	ck_assert_int_eq(gh_vm_write(vm, 0x80210000, page, sizeof(page)), 0);
+	ck_assert_int_eq(open_bytes(&bytes, &image), 0);
+	ck_assert_uint_eq(gh_image_info(image)->memory_size, 0x11000);
+	ck_assert_int_eq(gh_image_load(vm, image, 0x80200000), 0);
+	ck_assert_int_eq(gh_vm_read(vm, 0x80210000, page, sizeof(page)), 0);
+	for (size_t i = 0; i < sizeof(page); i++)
+		ck_assert_uint_eq(page[i], 0);
+	gh_image_close(image);
+	gh_vm_close(vm);
+	gh_fake_free(fake);
+	bytes_free(&bytes);
+}
+END_TEST
+
 static const struct {
 	size_t at;
 	uint8_t value;
@@ -262,6 +292,7 @@ int main(void)
 
 	tcase_add_test(tcase, test_sound);
 	tcase_add_test(tcase, test_relocatable);
+	tcase_add_test(tcase, test_no_bytes);
 	tcase_add_loop_test(tcase, test_bad_header, 0, (int)(sizeof(defects) / sizeof(defects[0])));
 	tcase_add_test(tcase, test_bad_segment);
 	tcase_add_test(tcase, test_two_segments);

@@ -114,6 +114,9 @@ static void check_plan(const struct rig *rig)
 	ck_assert_uint_le(plan->dtb_room, 2 * MIB);
 	ck_assert_uint_eq(plan->dtb_gpa / (2 * MIB), (plan->dtb_gpa + plan->dtb_room - 1) / (2 * MIB));
 	ck_assert_uint_ge(plan->dtb_room, rig->options.dtb_size + 65536);
+	/* What gh_fdt_finish() wants for a tree of that size. */
+	if (rig->options.dtb_size <= 512 * 1024)
+		ck_assert_uint_ge(plan->dtb_room, 4 * rig->options.dtb_size);
 	ck_assert(apart(plan->kernel_gpa, kernel->memory_size, plan->dtb_gpa, plan->dtb_room));
 	if (plan->initrd != NULL) {
 		ck_assert_uint_eq(plan->initrd_size, gh_image_info(plan->initrd)->file_size);

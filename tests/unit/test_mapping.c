@@ -85,7 +85,26 @@ static void refuses(const struct gh_memory *memory, int error)
 
 static const char *const devices[] = { NULL, GUNYAH, GENIEZONE };
 
+/* MFD_HUGETLB of 1 GiB, which older headers lack. */
+#define HUGE_1G (4u | 30u << 26)
+
 /* --- files ------------------------------------------------------------------------------------------------------------ */
+
+/* A part of a huge page would be mapped as a whole one, over what is behind it. Not every kernel has such files. */
+START_TEST(test_file_of_huge_pages)
+{
+	struct gh_memory memory = memory_at(RAM_GPA, 0);
+
+	open_on(NULL);
+	memory.fd = memfd_create("huge", MFD_CLOEXEC | HUGE_1G);
+	if (memory.fd >= 0) {
+		ck_assert_int_eq(ftruncate(memory.fd, (off_t)1 << 30), 0);
+		refuses(&memory, -EINVAL);
+		(void)close(memory.fd);
+	}
+	close_all();
+}
+END_TEST
 
 START_TEST(test_file)
 {
@@ -444,6 +463,34 @@ START_TEST(test_failed_start)
 }
 END_TEST
 
+/* What would otherwise touch what is not there, or wait for a lock that nobody gives back. */
+static bool is_refused_to_child(void)
+{
+	static const uint8_t bytes[4096];
+	struct gh_image_place_options place = GH_IMAGE_PLACE_OPTIONS_INIT;
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+	struct gh_image_options options = GH_IMAGE_OPTIONS_INIT;
+	struct gh_image_plan plan = GH_IMAGE_PLAN_INIT;
+	struct gh_image *image = NULL;
+	void *pointer;
+	char byte;
+	bool refused;
+
+	options.data = bytes;
+	options.length = sizeof(bytes);
+	options.format = GH_IMAGE_RAW;
+	if (gh_image_open(&options, &image) < 0)
+		return false;
+	place.ram_gpa = RAM_GPA;
+	place.ram_size = SIZE;
+	place.kernel = image;
+	refused = gh_vm_read(vm, RAM_GPA, &byte, 1) == -EPERM && gh_vm_write(vm, RAM_GPA, "x", 1) == -EPERM &&
+		  gh_vm_pointer(vm, RAM_GPA, 1, &pointer) == -EPERM && gh_vm_region(vm, 0, &info) == -EPERM &&
+		  gh_image_place(vm, &place, &plan) == -EPERM && gh_image_load(vm, image, RAM_GPA) == -EPERM;
+	gh_image_close(image);
+	return refused;
+}
+
 /* A child has no guest memory of the library's making, and can close all the same. */
 START_TEST(test_child)
 {
@@ -460,7 +507,7 @@ START_TEST(test_child)
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
-		bool gone = mincore(host, SIZE, pages) < 0;
+		bool gone = mincore(host, SIZE, pages) < 0 && is_refused_to_child();
 
 		gh_vm_close(vm);
 		_exit(gone ? 0 : 1);
@@ -478,6 +525,7 @@ int main(void)
 	TCase *tcase = add_case(suite, "mapping");
 
 	tcase_add_loop_test(tcase, test_file, 0, 3);
+	tcase_add_test(tcase, test_file_of_huge_pages);
 	tcase_add_loop_test(tcase, test_file_refused, 0, 3);
 	tcase_add_test(tcase, test_host_refused);
 	tcase_add_test(tcase, test_older_caller);

@@ -212,7 +212,7 @@ END_TEST
 /* Whatever machine this is: an answer about each hypervisor, usable or with a reason. */
 START_TEST(test_this_machine)
 {
-	static const char *const backends[] = { "gunyah", "geniezone", "kvm" };
+	static const char *const backends[] = { "gunyah", "geniezone", "halla", "kvm" };
 	struct gh_probe *probe = NULL;
 
 	ck_assert_int_eq(gh_probe(NULL, &probe), 0);
@@ -292,7 +292,7 @@ END_TEST
 
 /* --- foreign devices and dialects ----------------------------------------------------------------------------------- */
 
-static const char *const backends[] = { "gunyah", "geniezone", "kvm", "auto", NULL };
+static const char *const backends[] = { "gunyah", "geniezone", "halla", "kvm", "auto", NULL };
 
 START_TEST(test_foreign)
 {
@@ -545,11 +545,11 @@ START_TEST(test_simulated_entries)
 
 	options.machine = sim;
 	ck_assert_int_eq(gh_probe(&options, &probe), 0);
-	ck_assert_uint_eq(gh_probe_count(probe), 3);
+	ck_assert_uint_eq(gh_probe_count(probe), 4);
 	ck_assert_uint_eq(gh_probe_get(probe, 0)->usable, 1);
 	ck_assert_str_eq(gh_probe_get(probe, 0)->dialect, "android14-6.1");
 	ck_assert_str_eq(gh_probe_get(probe, 0)->device, "/dev/gunyah");
-	for (unsigned int i = 1; i < 3; i++) {
+	for (unsigned int i = 1; i < 4; i++) {
 		ck_assert_uint_eq(gh_probe_get(probe, i)->usable, 0);
 		ck_assert(failure_is(&gh_probe_get(probe, i)->failure, -ENODEV));
 	}

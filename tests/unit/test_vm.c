@@ -3,6 +3,8 @@
 #include "board.h"
 #include "table.h"
 
+#include "../../lib/uapi/gzvm.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -580,21 +582,29 @@ START_TEST(test_refused_region)
 }
 END_TEST
 
+static int refuse_vms(unsigned long request, uintptr_t arg)
+{
+	(void)arg;
+	return request == UAPI_GZVM_CREATE_VM ? -ENOMEM : 0;
+}
+
 /* And if the new one is refused, too, nobody may start it. */
 START_TEST(test_refused_again)
 {
-	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail create-vm 0 -5 -5\n#! fail memory -40\noff");
+	struct gh_sim *sim = new_sim(GENIEZONE, "#! fail memory -40\noff");
 	struct gh_vm *real = open_sim(sim);
 	struct gh_memory memory = GH_MEMORY_INIT;
 
 	memory.gpa = RAM_GPA;
 	memory.length = 4 * MIB;
+	table_on_ioctl = refuse_vms;
 	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EFAULT);
 	ck_assert_int_eq(gh_vm_map(real, &memory, NULL), -EBUSY);
 	ck_assert_int_eq(gh_vm_start(real), -EBUSY);
-	/* What nobody has configured cannot be in the way. */
 	ck_assert_int_eq(gh_vm_reset(real), -ENOMEM);
 	ck_assert(failure_is(gh_vm_failure(real), -ENOMEM));
+	/* What nobody has configured cannot be in the way. */
+	table_on_ioctl = NULL;
 	ck_assert_int_eq(gh_vm_reset(real), 0);
 	gh_vm_close(real);
 	end_sim(sim);

@@ -33,7 +33,7 @@ static void queue_statement(struct gh_fake *fake, uint32_t *vcpu, const char *st
 		ck_assert_int_eq(gh_fake_stop(fake, *vcpu, GH_STOP_CRASH), 0);
 }
 
-static void queue_script(struct gh_fake *fake, const char *script)
+void world_queue(struct gh_fake *fake, const char *script)
 {
 	char *text = strdup(script);
 	uint32_t vcpu = 0;
@@ -59,7 +59,7 @@ void world_begin(struct world *world, enum world_device device, const char *scri
 	memset(world, 0, sizeof(*world));
 	if (device == WORLD_FAKE) {
 		world->fake = new_fake();
-		queue_script(world->fake, script);
+		world_queue(world->fake, script);
 		world->vm = open_fake(world->fake);
 	} else {
 		world->sim = new_sim(device == WORLD_GUNYAH ? "sim:gunyah/android14-6.1" : "sim:gzvm/v9", script);

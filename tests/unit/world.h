@@ -26,6 +26,8 @@ struct world {
  * the rest: its vCPUs are always on, and sleep at the end.
  */
 void world_begin(struct world *world, enum world_device device, const char *script, unsigned int vcpus);
+/* What the fake plays of a script. */
+void world_queue(struct gh_fake *fake, const char *script);
 /* Closes it; nothing may have broken or be left. */
 void world_end(struct world *world);
 

@@ -121,7 +121,7 @@ const struct gh_fdt_rule_text gh_fdt_rule_texts[GH_RULES] = {
 	[GH_RULE_BELL_TYPO] = { "doorbell-typo", "source-can-clean", "The property is called source-can-clear.",
 				"Correct the spelling.", IGNORED, TREE },
 	[GH_RULE_PATH] = { "vdevice-generate", "generate",
-			   "A vdevice's generate is an absolute path of 255 characters at most, 63 for each name.",
+			   "generate is an absolute path, not below /memory, of 255 characters at most, 63 for each name.",
 			   "Say \"/hypervisor/NAME\".", REJECTED, TREE },
 	[GH_RULE_COMPATIBLE] = { "push-compatible", "push-compatible", "push-compatible is a list of 1 to 6 strings.",
 				 "Correct it, or leave it out.", REJECTED, TREE },

@@ -35,7 +35,13 @@ static bool is_known(const char *type)
 /* An absolute path whose names can all be made; its bytes in the tree are added up. */
 static bool is_path(const char *path, uint64_t *bytes)
 {
+	static const char memory[] = "/memory";
+	size_t own = sizeof(memory) - 1;
+
 	if (path == NULL || path[0] != '/' || strlen(path) >= PATH_MAX_OF_RM)
+		return false;
+	/* That node is replaced. */
+	if (strncmp(path, memory, own) == 0 && strchr("/@", path[own]) != NULL)
 		return false;
 	while (*path == '/') {
 		size_t length = strcspn(path + 1, "/");

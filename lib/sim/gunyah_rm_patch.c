@@ -121,6 +121,9 @@ static int generate_path(const void *source, int vdevice, const char **ret_path)
 
 	if (path == NULL || path[0] != '/' || strlen(path) >= RM_PATH_MAX)
 		return -FDT_ERR_BADPATH;
+	/* What is below /memory would be lost when that is replaced. */
+	if (strncmp(path, "/memory", 7) == 0 && (path[7] == '/' || path[7] == '@' || path[7] == 0))
+		return -FDT_ERR_BADPATH;
 	*ret_path = path;
 	return 0;
 }

@@ -180,6 +180,8 @@ static const struct rule_case cases[] = {
 	{ GH_RULE_PATH, SET, BELL, "generate", TEXT("hypervisor/bell"), AGREES, { 0 }, BELL },
 	{ GH_RULE_PATH, SET, BELL, "generate", TEXT("/hypervisor//bell"), AGREES, { 0 }, BELL },
 	{ GH_RULE_PATH, SET, BELL, "generate", TEXT("/hypervisor/" LONG_NAME), AGREES, { 0 }, BELL },
+	{ GH_RULE_PATH, SET, BELL, "generate", TEXT("/memory@80000000/bell"), AGREES, { 0 }, BELL },
+	{ GH_RULE_PATH, SET, BELL, "generate", TEXT("/memory/bell"), AGREES, { 0 }, BELL },
 	{ GH_RULE_PATH, SET, SHM, "generate", TEXT("shm"), AGREES, { 0 }, SHM },
 	{ GH_RULE_COMPATIBLE, SET, BELL, "push-compatible", TEXT("a\0b\0c\0d\0e\0f\0g"), AGREES, { 0 }, BELL },
 	{ GH_RULE_COMPATIBLE, SET, SHM, "push-compatible", "abc", 3, AGREES, { 0 }, SHM },

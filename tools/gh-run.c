@@ -32,6 +32,7 @@ static const char usage_text[] =
 	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
 	"  --answer TEXT      see --prompt\n"
 	"  --dump-dtb FILE    write the devicetree to FILE, before the guest starts\n"
+	"  --check-dtb FILE   boot nothing: check the devicetree in FILE as Gunyah's resource manager does\n"
 	"  --trace FILE       write exits, interrupts and kicks to FILE, for Perfetto or chrome://tracing\n"
 	"  --stats            a table at the end: times, and how often what happened\n"
 	"  --json             the same as one JSON object for each boot; the guest's text is not shown then\n"
@@ -78,6 +79,7 @@ enum {
 	OPTION_PROMPT,
 	OPTION_ANSWER,
 	OPTION_DUMP_DTB,
+	OPTION_CHECK_DTB,
 	OPTION_TRACE,
 	OPTION_STATS,
 	OPTION_JSON,
@@ -99,6 +101,7 @@ static const struct option long_options[] = {
 	{ "prompt", required_argument, NULL, OPTION_PROMPT },
 	{ "answer", required_argument, NULL, OPTION_ANSWER },
 	{ "dump-dtb", required_argument, NULL, OPTION_DUMP_DTB },
+	{ "check-dtb", required_argument, NULL, OPTION_CHECK_DTB },
 	{ "trace", required_argument, NULL, OPTION_TRACE },
 	{ "stats", no_argument, NULL, OPTION_STATS },
 	{ "json", no_argument, NULL, OPTION_JSON },
@@ -235,6 +238,8 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return fputs(usage_text, stdout) < 0;
+		if (option == OPTION_CHECK_DTB)
+			return run_check_dtb(optarg);
 		if (option == OPTION_VERSION)
 			return printf("gh-run (libgh) %s\n", gh_version()) < 0;
 		ret = read_option(arguments, option);

@@ -64,6 +64,9 @@ void run_boot(const struct run_request *request, struct run_result *result);
 
 double run_now_ms(void);
 
+/* run_check.c: prints what is wrong with a devicetree file; 1 if it would be rejected, or cannot be read. */
+int run_check_dtb(const char *path);
+
 /* --- run_trace.c: what happens, for Perfetto or Chrome's trace viewer -------------------------------------------------- */
 
 struct run_trace;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* gh-run: boots Linux on an arm64 hypervisor, real or simulated, with a serial console. What a VMM looks like with libgh. */
+#include "overrides.h"
 #include "run.h"
 
 #include <errno.h>
@@ -24,9 +25,11 @@ static const char usage_text[] =
 	"  --mem SIZE         memory, such as 512M or 2G (512M)\n"
 	"  --cpus N           vCPUs (1)\n"
 	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
-	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
+	"  --backend NAME     gunyah, geniezone, halla or kvm; without it, the first that works\n"
 	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be\n"
 	"                     repeated: one boot after the other\n"
+	"  --feature LIST     say what the hypervisor can do, against what is found: +NAME,-NAME (gh-probe --names)\n"
+	"  --quirk LIST       say what it does differently, likewise\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"
 	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
 	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
@@ -74,6 +77,8 @@ enum {
 	OPTION_LEND,
 	OPTION_BACKEND,
 	OPTION_DEVICE,
+	OPTION_FEATURE,
+	OPTION_QUIRK,
 	OPTION_TIMEOUT,
 	OPTION_MARK,
 	OPTION_PROMPT,
@@ -96,6 +101,8 @@ static const struct option long_options[] = {
 	{ "lend", no_argument, NULL, OPTION_LEND },
 	{ "backend", required_argument, NULL, OPTION_BACKEND },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "feature", required_argument, NULL, OPTION_FEATURE },
+	{ "quirk", required_argument, NULL, OPTION_QUIRK },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ "mark", required_argument, NULL, OPTION_MARK },
 	{ "prompt", required_argument, NULL, OPTION_PROMPT },
@@ -199,6 +206,14 @@ static int read_option(struct arguments *arguments, int option)
 		if (arguments->count == MAX_BOOTS)
 			return wrong_usage("too many devices");
 		arguments->devices[arguments->count++] = optarg;
+		return 0;
+	case OPTION_FEATURE:
+		if (!overrides_read(optarg, gh_feature_by_name, &request->features_on, &request->features_off))
+			return wrong_usage("features are written +NAME or -NAME, with commas between");
+		return 0;
+	case OPTION_QUIRK:
+		if (!overrides_read(optarg, gh_quirk_by_name, &request->quirks_on, &request->quirks_off))
+			return wrong_usage("quirks are written +NAME or -NAME, with commas between");
 		return 0;
 	case OPTION_TIMEOUT:
 		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);

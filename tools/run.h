@@ -17,10 +17,14 @@
 #define RUN_ANSWER 1024u
 
 struct run_request {
-	const char *device;  /* as gh_vm_options::device */
-	const char *backend; /* as gh_vm_options::backend, NULL for any */
-	const char *kernel;  /* files */
-	const char *initrd;  /* or NULL */
+	const char *device;   /* as gh_vm_options::device */
+	const char *backend;  /* as gh_vm_options::backend, NULL for any */
+	uint64_t features_on; /* as in gh_vm_options, and so on */
+	uint64_t features_off;
+	uint64_t quirks_on;
+	uint64_t quirks_off;
+	const char *kernel; /* files */
+	const char *initrd; /* or NULL */
 	const char *command_line;
 	const char *dtb_file;   /* where the devicetree is written to, or NULL */
 	const char *trace_file; /* or NULL */

@@ -101,6 +101,12 @@ struct gh_vm {
 	struct gh_resampler *resampler; /* NULL: nothing to do for it */
 	struct gh_bus bus;
 	uint32_t tree_cpus; /* cpu nodes of the tree that gh_fdt_finish() has written; 0: the tree is the caller's */
+	/*
+	 * The addresses of all doorbells that the kernel has ever had are in here, from the first byte to the one behind the
+	 * last, which is 0 before the first one: a store elsewhere needs no lock.
+	 */
+	atomic_uint_least64_t bells_begin;
+	atomic_uint_least64_t bells_end;
 	uint64_t wanted_redistributors; /* as the options said; the start may choose another place */
 	bool gone;                      /* BROKEN, and the kernel's VM is closed already */
 };

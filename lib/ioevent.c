@@ -47,6 +47,24 @@ static struct gh_ioevent *find(struct gh_vm *vm, uint64_t gpa, uint32_t width, u
 	return ioevent;
 }
 
+/* Without the lock. */
+static bool is_near(struct gh_vm *vm, uint64_t gpa)
+{
+	return gpa < atomic_load_explicit(&vm->bells_end, memory_order_relaxed) &&
+	       gpa >= atomic_load_explicit(&vm->bells_begin, memory_order_relaxed);
+}
+
+/* Under the lock, before the kernel gets it: a store that has met it there finds this. */
+static void come_near(struct gh_vm *vm, uint64_t gpa)
+{
+	uint64_t end = atomic_load(&vm->bells_end);
+
+	if (end == 0 || gpa < atomic_load(&vm->bells_begin))
+		atomic_store(&vm->bells_begin, gpa);
+	if (gpa >= end)
+		atomic_store(&vm->bells_end, gpa + 1);
+}
+
 /* The write may wait for a reader: it must not keep others from the lock. */
 static void ring(struct gh_ioevent *ioevent)
 {
@@ -64,6 +82,8 @@ bool gh_ioevent_was_rung(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_
 	struct gh_vm *vm = (struct gh_vm *)b; /* its first member */
 	struct gh_ioevent *ioevent;
 
+	if (!is_near(vm, gpa))
+		return false;
 	(void)pthread_mutex_lock(&vm->lock);
 	ioevent = find(vm, gpa, width, value);
 	/* It may have come after the store: better twice than never. */
@@ -78,6 +98,8 @@ bool gh_ioevent_signal(struct gh_bvm *b, uint64_t gpa, uint32_t width, uint64_t 
 	struct gh_vm *vm = (struct gh_vm *)b;
 	struct gh_ioevent *ioevent;
 
+	if (!is_near(vm, gpa))
+		return false;
 	(void)pthread_mutex_lock(&vm->lock);
 	ioevent = find(vm, gpa, width, value);
 	if (ioevent != NULL)
@@ -171,6 +193,7 @@ static int activate(struct gh_ioevent *ioevent)
 	int ret;
 
 	vm->failure.error = 0;
+	come_near(vm, ioevent->spec.gpa);
 	ret = vm->b.ops->ioevent(&vm->b, &ioevent->spec, true);
 	if (ret == 0) {
 		count(ioevent, true);

@@ -141,8 +141,12 @@ static void raise_early(struct gh_sys *sys, int fd)
 	const uint64_t one = 1;
 	struct pollfd poll = { .fd = fd, .events = POLLIN | POLLOUT };
 
-	if (sys->ppoll(sys, &poll, 1, &now) == 1 && (poll.revents & POLLIN) != 0 && (poll.revents & POLLOUT) != 0)
-		(void)sys->write(sys, fd, &one, sizeof(one));
+	if (sys->ppoll(sys, &poll, 1, &now) != 1 || (poll.revents & POLLIN) == 0)
+		return;
+	/* A full one takes no more, and how often it was written to makes no difference. */
+	if ((poll.revents & POLLOUT) == 0)
+		gh_eventfd_drain(sys, fd);
+	(void)sys->write(sys, fd, &one, sizeof(one));
 }
 
 int gh_line_check_spec(struct gh_vm *vm, const struct gh_irqfd_spec *spec)
@@ -428,6 +432,9 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 
 	if (irqfd == NULL)
 		return -EINVAL;
+	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. */
+	if (gh_vm_is_forked(irqfd->vm))
+		return -EPERM;
 	ret = irqfd->vm->b.sys->write(irqfd->vm->b.sys, irqfd->spec.fd, &one, sizeof(one));
 	return ret < 0 ? (int)ret : 0;
 }

@@ -379,7 +379,9 @@ void gh_reason_caution(struct gh_sys *sys, const struct gh_caps *caps, uint64_t 
 {
 	struct rlimit limit = { .rlim_max = 0 };
 
-	if ((caps->quirks & GH_QUIRK_LOCKS_MEMORY) == 0 || lock_limit >= SMALL_GUEST)
+	/* What is in the kernel's own files is never counted. */
+	if ((caps->quirks & (GH_QUIRK_LOCKS_MEMORY | GH_QUIRK_OWN_FILES_ONLY)) != GH_QUIRK_LOCKS_MEMORY ||
+	    lock_limit >= SMALL_GUEST)
 		return;
 	(void)sys->getrlimit(sys, RLIMIT_MEMLOCK, &limit);
 	(void)gh_fail_as(

@@ -164,8 +164,9 @@ static uint64_t all_features(void)
 	return all;
 }
 
-static void put_details(const struct gh_probe_entry *entry)
+static void put_details(const struct gh_probe_entry *entry, size_t width)
 {
+	(void)width;
 	(void)printf("\n%s on ", entry->backend);
 	put_safely(entry->device, strlen(entry->device));
 	(void)printf(": %s\n", state_of(entry));
@@ -206,21 +207,22 @@ static bool is_worth_a_line(const struct probe_answer *answer, const struct gh_p
 	return true;
 }
 
-static void each(const struct probe_answer *answers, unsigned int count, void (*put)(const struct gh_probe_entry *entry))
+static void each(const struct probe_answer *answers, unsigned int count, size_t width,
+		 void (*put)(const struct gh_probe_entry *entry, size_t width))
 {
 	for (unsigned int i = 0; i < count; i++)
 		for (unsigned int k = 0; k < gh_probe_count(answers[i].probe); k++) {
 			const struct gh_probe_entry *entry = gh_probe_get(answers[i].probe, k);
 
 			if (is_worth_a_line(&answers[i], entry))
-				put(entry);
+				put(entry, width);
 		}
 }
 
-static void put_row(const struct gh_probe_entry *entry)
+static void put_row(const struct gh_probe_entry *entry, size_t width)
 {
 	put_padded(entry->backend, 11);
-	put_padded(entry->device, 29);
+	put_padded(entry->device, width);
 	(void)printf(" %-15s %s\n", state_of(entry), entry->dialect[0] != '\0' ? entry->dialect : "-");
 }
 
@@ -233,11 +235,28 @@ static void put_stranger(const struct probe_answer *answer)
 	put_failure(&answer->failure);
 }
 
+/* Of the table's column: what the longest name takes, unless that is beyond reason. */
+static size_t device_width(const struct probe_answer *answers, unsigned int count)
+{
+	size_t width = 12;
+
+	for (unsigned int i = 0; i < count; i++)
+		for (unsigned int k = 0; k < gh_probe_count(answers[i].probe); k++) {
+			size_t length = strlen(gh_probe_get(answers[i].probe, k)->device);
+
+			if (length > width && length <= WIDTH / 2)
+				width = length;
+		}
+	return width;
+}
+
 void probe_text(const struct probe_answer *answers, unsigned int count)
 {
-	(void)printf("%-11s%-29s %-15s %s\n", "backend", "device", "state", "dialect");
-	each(answers, count, put_row);
-	each(answers, count, put_details);
+	const size_t width = device_width(answers, count);
+
+	(void)printf("%-11s%-*s %-15s %s\n", "backend", (int)width, "device", "state", "dialect");
+	each(answers, count, width, put_row);
+	each(answers, count, width, put_details);
 	for (unsigned int i = 0; i < count; i++)
 		if (answers[i].probe == NULL)
 			put_stranger(&answers[i]);

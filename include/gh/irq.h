@@ -97,8 +97,8 @@ GH_BEGIN_DECLS
  *                 Gunyah VM, the devicetree has no doorbell of that label.
  * @retval -EBADF  A descriptor is not open.
  * @retval -ERANGE There is no such line.
- * @retval -EEXIST The line has a driver already.
- * @retval -EBUSY  The eventfd is connected already (GenieZone), or the VM's start has failed.
+ * @retval -EEXIST The line has a driver already; or it had one, and the kernel removes nothing (#GH_QUIRK_KEEPS_FUNCTIONS).
+ * @retval -EBUSY  The eventfd is connected already (GenieZone, KVM), or the VM's start has failed.
  * @retval -EOPNOTSUPP The kernel has no irqfds, or no level-triggered ones and there is no resample descriptor.
  * @retval -EPERM  This is a forked child.
  * @retval -ENOMEM Out of memory.
@@ -119,6 +119,7 @@ GH_API int gh_irqfd_add(struct gh_vm *vm, const struct gh_irqfd_options *options
  * @param[in] irqfd Object.
  * @retval 0       Done.
  * @retval -EINVAL @p irqfd is NULL.
+ * @retval -EPERM  This is a forked child.
  * @return Otherwise the errno of write().
  *
  * @mtany
@@ -159,6 +160,9 @@ GH_API int gh_irqfd_is_emulated(const struct gh_irqfd *irqfd);
 
 /**
  * @brief Disconnect an eventfd from its line, and free the object.
+ *
+ * A kernel with #GH_QUIRK_KEEPS_FUNCTIONS removes nothing: the line is raised as long as somebody writes to the caller's
+ * eventfd, and cannot be connected to another one.
  *
  * @param[in] irqfd Object, or NULL.
  *

@@ -116,7 +116,7 @@ GH_BEGIN_DECLS
  * first, and the others have the labels 255, 254 and so on. gh_fdt_finish() writes their vdevices.
  *
  * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
- * a vCPU says #GH_EXIT_PAGE_FAULT. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
+ * a vCPU says #GH_EXIT_PAGE_FAULT; if the memory is shared, the access comes as #GH_EXIT_MMIO. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
  * is the guest's at once, and what a guest already knew of the address space stays as it was.
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its
@@ -151,8 +151,8 @@ GH_BEGIN_DECLS
  * @asunsafe
  * @par Kernel requests
  * mmap(), madvise(), fstat(), mlock2(), getrlimit(); GH_VM_SET_USER_MEM_REGION or GH_VM_ANDROID_LEND_USER_MEM, or
- * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM; GZVM_SET_USER_MEMORY_REGION;
- * KVM_SET_USER_MEMORY_REGION. After a refusal as for gh_vm_unmap().
+ * GUNYAH_CREATE_GUEST_MEM and GUNYAH_VM_MAP_MEM, or GH_ANDROID_CREATE_CMA_MEM_FD and GH_VM_ANDROID_MAP_CMA_MEM;
+ * GZVM_SET_USER_MEMORY_REGION; KVM_SET_USER_MEMORY_REGION. After a refusal as for gh_vm_unmap().
  * @since 0.1
  */
 GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_id);
@@ -184,8 +184,8 @@ GH_API int gh_vm_map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t 
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * KVM_SET_USER_MEMORY_REGION, GUNYAH_VM_MAP_MEM, GH_VM_SET_USER_MEM_REGION; otherwise close(), and the requests of gh_vm_open() and gh_vm_map() that make a VM and give it
- * memory; munmap().
+ * KVM_SET_USER_MEMORY_REGION, GUNYAH_VM_MAP_MEM, GH_VM_SET_USER_MEM_REGION; otherwise close(), and the requests with which
+ * gh_vm_open() and gh_vm_map() make a VM and give it memory; munmap().
  * @since 0.1
  */
 GH_API int gh_vm_unmap(struct gh_vm *vm, uint32_t id);

@@ -15,7 +15,8 @@
  *
  * The engine is `kvm` (real arm64 guests; needs an arm64 host with `/dev/kvm`) or `script` (a list of guest actions, on any
  * host); left out, it is `script` when a script is given and `kvm` otherwise. The policy says what the resource manager
- * accepts as the main memory: `debug` takes shared and lent memory, `production` lent memory only.
+ * accepts: `debug` takes shared and lent main memory and no firmware, `production` lent main memory only, and a firmware in
+ * lent memory.
  *
  * This header is for tests that keep the script in the program, look at the machine, or share it between VMs. It is part of
  * the library `libghsim`.

@@ -150,7 +150,7 @@ GH_BEGIN_DECLS
  * @asunsafe
  * @par Kernel requests
  * open() of the device, the requests of gh_probe(), then GH_CREATE_VM (Gunyah), GZVM_CREATE_VM (GenieZone, and Halla with its
- * number), KVM_CREATE_VM.
+ * number), KVM_CREATE_VM, KVM_ENABLE_CAP.
  * @par After fork()
  * The child may only close the VM.
  * @since 0.1
@@ -354,8 +354,9 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
  * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
  * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
- * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE,
- * KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
+ * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE
+ * and KVM_SET_DEVICE_ATTR, for each vCPU KVM_CREATE_VCPU, KVM_ARM_PREFERRED_TARGET, KVM_ARM_VCPU_INIT,
+ * KVM_GET_VCPU_MMAP_SIZE and mmap(), KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
  * @since 0.1
  */
 GH_API int gh_vm_start(struct gh_vm *vm);

@@ -156,7 +156,7 @@ static int probe(struct probed *probed, int dev)
 {
 	struct gh_sys *sys = probed->sys;
 	uint64_t gpa_bits = 0;
-	uint64_t protected_vms;
+	uint64_t protected_vms = 0;
 	int ret = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CHECK_EXTENSION].number, 0);
 
 	/* Foreign devices refuse the request; Qualcomm's old one refuses everything alike, so ask for a real answer, too. */
@@ -166,7 +166,7 @@ static int probe(struct probed *probed, int dev)
 	if (check_extension(probed, dev, probed->abi->gpa_size, &gpa_bits) < 0 || gpa_bits < 32 || gpa_bits > 52)
 		gpa_bits = 40;
 	*probed->caps = (struct gh_caps){
-		.features = FEATURES,
+		.features = FEATURES | (protected_vms == 1 ? (uint64_t)GH_FEATURE_PROTECTED_VM : 0),
 		.dialect = "v6 to v9",
 		.max_vcpus = probed->abi->max_vcpus,
 		.max_regions = UAPI_GZVM_MAX_SLOTS,

@@ -49,6 +49,7 @@ static void read_caps(struct gh_sys *sys, int fd, struct gh_caps *caps)
 
 	*caps = (struct gh_caps){
 		.features = GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQ_LINE,
+		.quirks = GH_QUIRK_ONE_LINE_PER_EVENTFD,
 		.dialect = "KVM API 12",
 		.max_vcpus = at_least_one(capability(sys, fd, UAPI_KVM_CAP_MAX_VCPUS)),
 		.max_regions = at_least_one(capability(sys, fd, UAPI_KVM_CAP_NR_MEMSLOTS)),

@@ -212,6 +212,8 @@ void gunyah_page_in_all(struct gunyah_vm *vm, struct gunyah_region *region);
 int gunyah_page_touch(struct gunyah_vm *vm, uint64_t gpa, bool write);
 /* Takes pages back, wherever they are the guest's; waits until no vCPU is inside the guest. */
 void gunyah_page_out(struct gunyah_vm *vm, uint64_t gpa, uint64_t size);
+/* Takes back what was lent of files and the process has mapped since: the driver does that in mmap(). */
+void gunyah_page_yield(struct gunyah_vm *vm);
 /* The same for a region that goes. */
 void gunyah_page_drop(struct gunyah_vm *vm, struct gunyah_region *region);
 /* Tells the engine what the guest has already. */

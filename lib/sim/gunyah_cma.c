@@ -103,13 +103,14 @@ static const struct sim_file_ops device_ops = {
 int gunyah_cma_open(struct gh_sim *sim, const char *path)
 {
 	const struct gunyah_revision *revision = sim_machine_driver(sim)->switches;
-	uintptr_t bit = 1;
 
 	if ((revision->requests & GUNYAH_HAS_CMA) == 0)
 		return -ENOENT;
-	for (const char *const *device = gunyah_cma_devices; strcmp(*device, path) != 0; device++)
-		bit <<= 1;
-	return sim_file_new(sim, &device_ops, device_ops.name, (void *)bit, 0, NULL);
+	for (uintptr_t i = 0; gunyah_cma_devices[i] != NULL; i++) {
+		if (strcmp(gunyah_cma_devices[i], path) == 0)
+			return sim_file_new(sim, &device_ops, device_ops.name, (void *)(1ul << i), 0, NULL);
+	}
+	return -ENOENT;
 }
 
 bool gunyah_cma_is_ready(const struct gunyah_region *region)

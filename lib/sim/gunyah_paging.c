@@ -52,6 +52,40 @@ static int take_file(const struct gunyah_region *region, struct gunyah_run *run)
 	return 0;
 }
 
+/* Where the process has a mapping of memory that it has lent: the first stretch of pages, or false. */
+static bool find_mapped(const struct gunyah_region *region, uint64_t *ret_gpa, uint64_t *ret_size)
+{
+	uint64_t page = gunyah_page_size();
+
+	for (const struct gunyah_run *run = region->runs; run != NULL; run = run->next) {
+		uint64_t offset = region->offset + (run->gpa - region->gpa);
+		uint64_t first = 0;
+		uint64_t end;
+
+		if (!sim_file_is_mapped(region->file, offset, run->size))
+			continue;
+		while (!sim_file_is_mapped(region->file, offset + first, page))
+			first += page;
+		for (end = first + page; end < run->size && sim_file_is_mapped(region->file, offset + end, page);)
+			end += page;
+		*ret_gpa = run->gpa + first;
+		*ret_size = end - first;
+		return true;
+	}
+	return false;
+}
+
+void gunyah_page_yield(struct gunyah_vm *vm)
+{
+	uint64_t gpa;
+	uint64_t size;
+
+	for (struct gunyah_region *region = vm->regions; region != NULL; region = region->next) {
+		while (region->lent && region->file != NULL && find_mapped(region, &gpa, &size))
+			gunyah_page_out(vm, gpa, size);
+	}
+}
+
 static int take_user(struct gunyah_vm *vm, const struct gunyah_region *region, struct gunyah_run *run)
 {
 	uint64_t pages = run->size / gunyah_page_size();

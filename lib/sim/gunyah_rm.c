@@ -54,6 +54,21 @@ static int place_anywhere(struct rm_memory *memory, struct rm_parcel *parcel)
 	return -ENODEV;
 }
 
+/* A firmware is where the tree says, and in memory that the host cannot touch. */
+static int place_firmware(const struct rm_tree *tree, struct rm_memory *memory)
+{
+	struct rm_parcel *parcel;
+
+	if (memory->firmware == SIZE_MAX)
+		return 0;
+	parcel = &memory->parcels[memory->firmware];
+	if (!tree->has_firmware || !parcel->lent || (parcel->flags & UAPI_GUNYAH_MEM_EXEC) == 0)
+		return -EINVAL;
+	if (memory->paged)
+		return tree->firmware - parcel->gpa < parcel->size ? 0 : -EINVAL;
+	return memory->firmware == memory->main ? 0 : place_at(memory, parcel, tree->firmware);
+}
+
 /* Every parcel is where the driver says. Labels mean nothing, so that only vdevices that can do without theirs are served. */
 static int place_as_asked(const struct rm_tree *tree, struct rm_memory *memory)
 {
@@ -71,7 +86,7 @@ static int place_as_asked(const struct rm_tree *tree, struct rm_memory *memory)
 	}
 	if (main->gpa < RM_MEMORY_START || tree->base < RM_MEMORY_START || main->gpa + main->size <= tree->base)
 		return -ENODEV;
-	return memory->production && !main->lent ? -ENODEV : 0;
+	return memory->production && !main->lent ? -ENODEV : place_firmware(tree, memory);
 }
 
 static int place_main(const struct rm_tree *tree, struct rm_memory *memory)
@@ -108,11 +123,13 @@ static int place_all(const struct rm_tree *tree, struct rm_memory *memory)
 		parcel->shm = i == memory->main ? NULL : find_shm(tree, parcel->label);
 	}
 	ret = place_main(tree, memory);
+	if (ret == 0)
+		ret = place_firmware(tree, memory);
 	/* Those with a wish first, so that nobody else is in their place. */
 	for (size_t i = 0; i < memory->count && ret == 0; i++) {
 		struct rm_parcel *parcel = &memory->parcels[i];
 
-		if (parcel->shm != NULL && parcel->shm->has_base)
+		if (parcel->gpa == NO_PLACE && parcel->shm != NULL && parcel->shm->has_base)
 			ret = place_at(memory, parcel, parcel->shm->base);
 	}
 	for (size_t i = 0; i < memory->count && ret == 0; i++) {

@@ -48,6 +48,8 @@ struct rm_tree {
 	char name[RM_NAME_MAX];
 	uint64_t base; /* rounded up to 2 MiB */
 	uint64_t size_max;
+	uint64_t firmware; /* where a firmware begins */
+	bool has_firmware;
 	uint32_t cpus;
 	char gic_path[RM_PATH_MAX];
 	bool gic_has_reg;
@@ -77,6 +79,7 @@ struct rm_memory {
 	bool production; /* the policy */
 	bool paged;      /* the resource manager is told the addresses, and gets no labels */
 	uint32_t vmid;
+	size_t firmware; /* the parcel that begins with the firmware; SIZE_MAX: none */
 };
 
 /*

@@ -272,6 +272,25 @@ static int patch_buffer(void *fdt, const struct rm_parcel *parcel, uint32_t hand
 	return ret == 0 ? fdt_setprop_u32(fdt, node, "qcom,label", parcel->label) : ret;
 }
 
+static int patch_firmware(void *fdt, const struct rm_parcel *parcel)
+{
+	int reserved = make_reserved_memory(fdt);
+	char name[32];
+	int node;
+	int ret;
+
+	if (reserved < 0)
+		return reserved;
+	(void)snprintf(name, sizeof(name), "firmware@%llx", (unsigned long long)parcel->gpa);
+	node = fdt_add_subnode(fdt, reserved, name);
+	if (node < 0)
+		return node;
+	ret = put_reg(fdt, reserved, node, parcel->gpa, parcel->size);
+	if (ret == 0)
+		ret = fdt_setprop(fdt, node, "no-map", NULL, 0);
+	return ret == 0 ? fdt_setprop(fdt, node, "qcom,vm-firmware", NULL, 0) : ret;
+}
+
 static int patch_parcels(void *fdt, const struct rm_memory *memory)
 {
 	struct rm_parcel *sorted = malloc(memory->count * sizeof(*sorted));
@@ -286,7 +305,9 @@ static int patch_parcels(void *fdt, const struct rm_memory *memory)
 	for (size_t i = 0; i < memory->count && ret == 0; i++) {
 		const struct rm_parcel *parcel = &memory->parcels[i];
 
-		if (i != memory->main && !memory->paged && (parcel->shm == NULL || !parcel->shm->has_base))
+		if (i == memory->firmware && i != memory->main)
+			ret = patch_firmware(fdt, parcel);
+		else if (i != memory->main && !memory->paged && (parcel->shm == NULL || !parcel->shm->has_base))
 			ret = patch_buffer(fdt, parcel, RM_HANDLE_FIRST + (uint32_t)i);
 	}
 	return ret;

@@ -122,7 +122,6 @@ static int check_guid(const void *fdt, int config)
 static int read_memory(const void *fdt, int config, struct rm_tree *tree)
 {
 	int node = fdt_subnode_offset(fdt, config, "memory");
-	uint64_t firmware = 0;
 	uint32_t cells;
 	int ret;
 
@@ -138,8 +137,9 @@ static int read_memory(const void *fdt, int config, struct rm_tree *tree)
 	tree->size_max = RM_ADDRESS_END;
 	if (gunyah_rm_address(fdt, node, "size-max", &tree->size_max) == -EINVAL)
 		return -EINVAL;
-	ret = gunyah_rm_address(fdt, node, "firmware-address", &firmware);
-	return ret == -EINVAL || (firmware & PAGE_MASK) != 0 ? -EINVAL : 0;
+	ret = gunyah_rm_address(fdt, node, "firmware-address", &tree->firmware);
+	tree->has_firmware = ret == 0;
+	return ret == -EINVAL || (tree->firmware & PAGE_MASK) != 0 ? -EINVAL : 0;
 }
 
 /* `/memory` is the resource manager's to write; a node of this kind with any other name cannot be replaced. */

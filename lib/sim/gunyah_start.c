@@ -24,6 +24,7 @@ struct start {
 	uintptr_t host;               /* the tree in it */
 	void *fdt;                    /* a copy */
 	struct rm_memory memory;
+	uint64_t firmware; /* in its parcel */
 };
 
 /* Is all of a range inside the region? */
@@ -136,20 +137,27 @@ static void find_main(struct gunyah_vm *vm, struct start *start)
 	}
 }
 
-static int check_firmware(struct gunyah_vm *vm)
+/* The resource manager that was observed lets nobody have a firmware of their own; a product's does, in lent memory. */
+static int check_firmware(struct gunyah_vm *vm, struct start *start)
 {
-	const struct gunyah_region *region;
+	const struct gunyah_region *region = vm->regions;
 
 	/* There is no image here that its owner has signed. */
 	if (vm->trusted)
 		return -EPERM;
 	if (vm->fw.size == 0)
 		return 0;
-	region = gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size);
-	if (vm->revision->paged && !holds(region, &vm->fw))
+	if (vm->revision->paged && !holds(gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size), &vm->fw))
 		return -ENOENT;
-	/* This resource manager lets nobody have a firmware of their own. */
-	return region == NULL ? -EINVAL : -EPERM;
+	for (size_t i = 0; region != NULL; region = region->next, i++) {
+		if (region != gunyah_mem_find(vm, vm->fw.gpa, vm->fw.size))
+			continue;
+		start->memory.firmware = i;
+		start->firmware = vm->fw.gpa > region->gpa ? vm->fw.gpa - region->gpa : 0;
+	}
+	if (start->memory.firmware == SIZE_MAX)
+		return -EINVAL;
+	return start->memory.production ? 0 : -EPERM;
 }
 
 /* Everything up to VM_INIT. */
@@ -166,7 +174,7 @@ static int init(struct gunyah_vm *vm, struct start *start)
 	if (ret == 0)
 		ret = give_contiguous(vm);
 	if (ret == 0)
-		ret = check_firmware(vm);
+		ret = check_firmware(vm, start);
 	if (ret == 0)
 		ret = copy_tree(vm, start);
 	if (ret == 0)
@@ -237,17 +245,27 @@ static int engine_boot(struct gunyah_vm *vm)
 	return ret;
 }
 
-/* The guest begins at the start of the memory with the tree, and finds the tree's address in x0. */
+/* Where the guest begins: at the start of the memory with the tree, or of its firmware. */
+static uint64_t entry(const struct start *start)
+{
+	const struct rm_memory *memory = &start->memory;
+
+	if (memory->firmware == SIZE_MAX)
+		return memory->parcels[memory->main].gpa;
+	return memory->parcels[memory->firmware].gpa + start->firmware;
+}
+
+/* It finds the tree's address in x0. A firmware is what vouches for the registers that its guest gets later. */
 static int engine_registers(struct gunyah_vm *vm, const struct start *start)
 {
 	uint64_t gpa = start->memory.parcels[start->memory.main].gpa;
 	void *vcpu = vm->cpus[0].engine_vcpu;
 	int ret;
 
-	ret = vm->engine->set_register(vcpu, SIM_REG_PC, gpa);
+	ret = vm->engine->set_register(vcpu, SIM_REG_PC, entry(start));
 	if (ret == 0)
 		ret = vm->engine->set_register(vcpu, SIM_REG_X0, gpa + (vm->dtb.gpa - start->region->gpa));
-	return ret == 0 ? engine_boot(vm) : ret;
+	return ret == 0 && vm->fw.size == 0 ? engine_boot(vm) : ret;
 }
 
 static int engine_start(struct gunyah_vm *vm, const struct start *start)
@@ -303,7 +321,7 @@ static int place_and_start(struct gunyah_vm *vm, struct start *start)
 
 int gunyah_start_locked(struct gunyah_vm *vm)
 {
-	struct start start = { 0 };
+	struct start start = { .memory.firmware = SIZE_MAX };
 	int ret;
 
 	ret = init(vm, &start);

@@ -150,6 +150,8 @@ static int run_once(struct gunyah_vcpu *vcpu, const struct sim_signals *signals)
 		goto unlock;
 	}
 	vcpu->running = true;
+	if (gunyah_has(vm, GUNYAH_HAS_GUEST_MEM))
+		gunyah_page_yield(vm);
 	GH_POINT(GUNYAH_BEGUN);
 	ret = run_loop(&call);
 	vcpu->running = false;

@@ -132,6 +132,62 @@ START_TEST(removed_line_is_silent)
 }
 END_TEST
 
+static int add_line_of(struct gh_vm *vm, int fd, uint32_t line)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd;
+
+	options.fd = fd;
+	options.line = line;
+	return gh_irqfd_add(vm, &options, &irqfd);
+}
+
+/* Two lines for one eventfd: where a kernel refuses that, the library does before the start, which still works. */
+START_TEST(eventfd_with_two_lines)
+{
+	static const struct op program[] = { ENABLE(BOX_LINE_EDGE, 1), STORE(0x4000, 1, 4), WAIT(0x4008), OFF };
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct box box;
+	bool refused;
+
+	BOX_OPEN(&box, box_devices[_i], 1, program);
+	refused = (gh_vm_quirks(box.vm) & GH_QUIRK_ONE_LINE_PER_EVENTFD) != 0;
+	ck_assert_int_eq(add_line_of(box.vm, fd, BOX_LINE_EDGE), 0);
+	ck_assert_int_eq(add_line_of(box.vm, fd, BOX_LINE_LEVEL + 1), refused ? -EBUSY : 0);
+	box_start(&box);
+	box_expect_store(&box, 0, 0x4000, 4, 1);
+	ck_assert_int_eq(eventfd_write(fd, 1), 0);
+	box_expect_store(&box, 0, 0x4008, 8, BOX_INTID(BOX_LINE_EDGE));
+	box_expect_stop(&box, 0, GH_STOP_POWER_OFF);
+	box_close(&box);
+	(void)close(fd);
+}
+END_TEST
+
+/* KVM's kernel itself, when the library does not look. */
+START_TEST(kvm_gives_an_eventfd_one_line)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_memory memory = GH_MEMORY_INIT;
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct gh_vcpu *vcpu;
+	struct gh_vm *vm;
+
+	options.device = "/dev/kvm";
+	options.quirks_off = GH_QUIRK_ONE_LINE_PER_EVENTFD;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	memory.gpa = BOX_BASE;
+	memory.length = BOX_SIZE;
+	ck_assert_int_eq(gh_vm_map(vm, &memory, NULL), 0);
+	ck_assert_int_eq(gh_vcpu_create(vm, 0, &vcpu), 0);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	ck_assert_int_eq(add_line_of(vm, fd, BOX_LINE_EDGE), 0);
+	ck_assert_int_eq(add_line_of(vm, fd, BOX_LINE_LEVEL), -EBUSY);
+	gh_vm_close(vm);
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(doorbell_takes_its_width_and_address_only)
 {
 	static const struct op program[] = {
@@ -248,6 +304,8 @@ int main(void)
 	tcase_add_loop_test(tcase, early_interrupt_waits_for_the_guest, 0, box_device_count);
 	tcase_add_loop_test(tcase, level_interrupts_stay_until_acknowledged, 0, box_device_count);
 	tcase_add_loop_test(tcase, removed_line_is_silent, 0, box_device_count);
+	tcase_add_loop_test(tcase, eventfd_with_two_lines, 0, box_device_count);
+	tcase_add_test(tcase, kvm_gives_an_eventfd_one_line);
 	tcase_add_loop_test(tcase, doorbell_takes_its_width_and_address_only, 0, box_device_count);
 	tcase_add_loop_test(tcase, doorbell_of_any_width, 0, box_device_count);
 	tcase_add_loop_test(tcase, doorbells_differ_by_value, 0, box_device_count);

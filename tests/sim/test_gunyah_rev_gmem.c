@@ -188,6 +188,31 @@ START_TEST(test_fault_mapped)
 }
 END_TEST
 
+/* A mapping made later takes the memory back from the guest, and what the guest has written is there. */
+START_TEST(test_mapped_later)
+{
+	uint8_t *host;
+	int fd;
+
+	raw_close(&raw);
+	rev_run_script(&raw, "v17",
+		       "load 0x6000 8; poke 0x90003008 4 0x77; poke 0x90000000 4 0x55; load 0x6000 8; peek 0x90000000 4;"
+		       "echo 0x7000 4; peek 0x90003008 4; echo 0x7000 4");
+	fd = rev_gmem(&raw, 0, MIB);
+	raw_expect("later.add memory: ok", map(fd, RWX, HIGH, 0, MIB));
+	raw_expect("later.first: idle", raw_run(&raw, 0));
+	raw_expect("later.written: idle", raw_run(&raw, 0));
+	host = rev_host(&raw, fd, 2ul * RAW_PAGE);
+	ck_assert_uint_eq(host[0], 0x55);
+	raw_expect("later.mapped: PAGE_FAULT 0x90000000 attempt EPERM action 1", raw_run(&raw, 0));
+	host[0] = 0x56;
+	rev_unhost(&raw, host, 2ul * RAW_PAGE);
+	raw_expect("later.unmapped: store 0x7000 len 4 value 0x56", raw_run(&raw, 0));
+	raw_expect("later.the rest: store 0x7000 len 4 value 0x77", raw_run(&raw, 0));
+	shut(fd);
+}
+END_TEST
+
 START_TEST(test_faults)
 {
 	int fd;
@@ -300,6 +325,7 @@ int main(void)
 	tcase_add_test(tcase, test_unmap);
 	tcase_add_loop_test(tcase, test_start_mapped, 0, 2);
 	tcase_add_test(tcase, test_fault_mapped);
+	tcase_add_test(tcase, test_mapped_later);
 	tcase_add_test(tcase, test_faults);
 	tcase_add_test(tcase, test_fault_of_file);
 	tcase_add_test(tcase, test_shared_away);

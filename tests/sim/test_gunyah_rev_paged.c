@@ -22,6 +22,14 @@ static const char *const paged[] = { "v17",           "android15-6.6-early", "an
 				     "android15-6.6", "android16-6.12",      "android-latest" };
 #define PAGED (int)(sizeof(paged) / sizeof(paged[0]))
 
+static uint8_t *new_page(void)
+{
+	void *page = mmap(NULL, RAW_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(page, MAP_FAILED);
+	return page;
+}
+
 static const char *lend(uint32_t label, uint32_t flags, uint64_t gpa, uint64_t pages)
 {
 	return raw_result(raw_lend(&raw, label, flags, gpa, pages * RAW_PAGE, raw.ram));
@@ -112,6 +120,41 @@ START_TEST(test_firmware)
 	ck_assert_int_eq(rev_range(&raw, UAPI_GUNYAH_SET_FW, TREE_BASE, RAW_PAGE), 0);
 	raw_expect("fw.inside: EPERM", raw_result(raw_start(&raw)));
 	raw_close(&raw);
+}
+END_TEST
+
+/* A product's resource manager takes a firmware in lent memory where the tree says; the guest begins there. */
+START_TEST(test_firmware_of_product)
+{
+	static const char *const devices[] = { "gunyah/android14-6.1,engine=script,policy=production",
+					       "gunyah/android15-6.6,engine=script,policy=production" };
+	struct rev_boot boot = { .share = false };
+	uint8_t *memory = new_page();
+
+	for (int tries = 0; tries < 3; tries++) {
+		raw_open(&raw, devices[_i], "register pc; echo 0x7000 8; register x0; echo 0x7000 8");
+		rev_make_vcpu(&raw, 0);
+		boot.tree.firmware = tries == 0 ? 0 : 0x70000000;
+		rev_configure(&raw, &boot);
+		if (tries == 1)
+			ck_assert_int_eq(raw_share(&raw, 9, RAW_RWX, 0x70000000, RAW_PAGE, memory), 0);
+		else
+			ck_assert_int_eq(raw_lend(&raw, 9, RAW_RWX, 0x70000000, RAW_PAGE, memory), 0);
+		ck_assert_int_eq(rev_range(&raw, UAPI_GUNYAH_SET_FW, 0x70000000, RAW_PAGE), 0);
+		if (_i == 1)
+			ck_assert_int_eq(rev_boot_register(&raw, 0x100, TREE_BASE + 0x40), 0);
+		if (tries == 0)
+			raw_expect("product.no address: EINVAL", raw_result(raw_start(&raw)));
+		if (tries == 1)
+			raw_expect("product.shared: EINVAL", raw_result(raw_start(&raw)));
+		if (tries == 2) {
+			raw_expect("product.firmware: ok", raw_result(raw_start(&raw)));
+			raw_expect("product.pc: store 0x7000 len 8 value 0x70000000", raw_run(&raw, 0));
+			raw_expect("product.x0: store 0x7000 len 8 value 0x80100000", raw_run(&raw, 0));
+		}
+		raw_close(&raw);
+	}
+	(void)munmap(memory, RAW_PAGE);
 }
 END_TEST
 
@@ -329,6 +372,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_overflow, 0, PAGED);
 	tcase_add_loop_test(tcase, test_start, 0, PAGED);
 	tcase_add_loop_test(tcase, test_firmware, 1, PAGED);
+	tcase_add_loop_test(tcase, test_firmware_of_product, 0, 2);
 	tcase_add_test(tcase, test_boot_context);
 	tcase_add_loop_test(tcase, test_boot_context, 2, PAGED);
 	tcase_add_loop_test(tcase, test_boot_default, 0, PAGED);

@@ -146,7 +146,7 @@ START_TEST(test_hostile)
 	}
 	for (size_t at = 0; at < size; at++) {
 		uint8_t *copy = malloc(size);
-		struct rm_memory memory = { parcels, 1, 0, false, false, 0x21 };
+		struct rm_memory memory = { parcels, 1, 0, false, false, 0x21, SIZE_MAX };
 		void *patched;
 
 		memcpy(copy, buffer, size);
@@ -179,7 +179,7 @@ START_TEST(test_place)
 		{ 1, RWX, false, 0x3000, 0, NULL },
 		{ 2, RWX, true, 0x1000, 0, NULL },
 	};
-	struct rm_memory memory = { parcels, 3, 0, false, false, 0x21 };
+	struct rm_memory memory = { parcels, 3, 0, false, false, 0x21, SIZE_MAX };
 
 	ck_assert_int_eq(place(&plain, &memory), 0);
 	ck_assert_uint_eq(parcels[0].gpa, TREE_BASE);
@@ -222,7 +222,7 @@ START_TEST(test_place_refused)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct rm_parcel parcel = { 7, RWX, false, RAM_SIZE, 0, NULL };
-		struct rm_memory memory = { &parcel, 1, 0, false, false, 0x21 };
+		struct rm_memory memory = { &parcel, 1, 0, false, false, 0x21, SIZE_MAX };
 		int ret = place(cases[i].tree, &memory);
 
 		ck_assert_msg(ret == cases[i].result, "case %zu: %d instead of %d", i, ret, cases[i].result);
@@ -246,7 +246,7 @@ START_TEST(test_policy)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct rm_parcel parcel = { 0, cases[i].flags, cases[i].lent, RAM_SIZE, 0, NULL };
-		struct rm_memory memory = { &parcel, 1, 0, cases[i].production, false, 0x21 };
+		struct rm_memory memory = { &parcel, 1, 0, cases[i].production, false, 0x21, SIZE_MAX };
 		int ret = place(&sound, &memory);
 
 		ck_assert_msg(ret == cases[i].result, "case %zu: %d instead of %d", i, ret, cases[i].result);
@@ -287,7 +287,7 @@ START_TEST(test_patched_tree)
 		{ 1, RWX, false, 0x1000, 0, NULL },
 		{ 4, RWX, true, 0x1000, 0, NULL },
 	};
-	struct rm_memory memory = { parcels, 4, 0, false, false, 0x21 };
+	struct rm_memory memory = { parcels, 4, 0, false, false, 0x21, SIZE_MAX };
 	void *patched;
 
 	ck_assert_int_eq(place(&tree, &memory), 0);
@@ -321,7 +321,7 @@ END_TEST
 static int patch(const struct tree *tree, uint64_t size)
 {
 	struct rm_parcel parcel = { 7, RWX, true, RAM_SIZE, 0, NULL };
-	struct rm_memory memory = { &parcel, 1, 0, false, false, 0x21 };
+	struct rm_memory memory = { &parcel, 1, 0, false, false, 0x21, SIZE_MAX };
 	void *patched = NULL;
 	int ret;
 

@@ -189,6 +189,8 @@ static void write_memory_config(struct writer *writer, const struct tree *tree)
 		pairs(writer, "base-address", twice, 2);
 	else if (tree->defect != TREE_NO_BASE)
 		u64(writer, "base-address", tree->defect == TREE_UNALIGNED_BASE ? base + 1 : base);
+	if (tree->firmware != 0)
+		u64(writer, "firmware-address", tree->firmware);
 	u64(writer, "size-max", tree->size_max == 0 ? 0x780000000ull : tree->size_max);
 	end(writer);
 }

@@ -83,6 +83,7 @@ struct tree {
 	uint64_t reserved_size;
 	uint32_t reserved_label; /* of the node, if it is not 0 */
 	size_t filler;           /* bytes that only take room */
+	uint64_t firmware;       /* firmware-address, if it is not 0 */
 };
 
 /* Writes the tree and returns its size; 0 if it does not fit. */

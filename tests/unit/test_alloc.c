@@ -99,6 +99,9 @@ END_TEST
 
 START_TEST(test_simulated_kernel)
 {
+	/* Without a page for memory that is shared, a guest's access comes out as one to a device. */
+	if (life_kinds[_i].brief && strncmp(life_kinds[_i].name, "gunyah", 6) == 0)
+		return;
 	if (life_kinds[_i].device == NULL)
 		return;
 	ck_assert_uint_ge(fail_every_one(&life_kinds[_i], true), 20);

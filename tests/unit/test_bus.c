@@ -2,6 +2,8 @@
 /* The bus as a VMM sees it: who gets which access, what the guest reads, what is refused. */
 #include "board.h"
 
+#include "../../lib/internal.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -544,6 +546,29 @@ START_TEST(test_stop)
 }
 END_TEST
 
+/* Dispatching takes no lock, whether the range is remembered or looked up, or nobody has it. */
+START_TEST(test_no_lock)
+{
+	DEVICE(device, .answer = 7);
+	uint64_t value;
+
+	(void)board_add_device(&board, &device, "uart", UART, 0x1000);
+	(void)board_add_device(&board, &device, "rtc", UART + 0x1000, 0x1000);
+	board_set_policy(&board, GH_BUS_UNMATCHED_VALUE, 5);
+	ck_assert_int_eq(pthread_mutex_lock(&board.vm->lock), 0);
+	ck_assert_int_eq(pthread_mutex_lock(&board.vm->bus.lock), 0);
+	for (unsigned int i = 0; i < 8; i++) {
+		ck_assert_int_eq(board_load(&board, i % 2, UART + i / 4 * 0x1000, 4, &value), GH_BUS_DONE);
+		ck_assert_uint_eq(value, 7);
+	}
+	ck_assert_int_eq(board_load(&board, 0, 0x1000, 4, &value), GH_BUS_DONE);
+	ck_assert_uint_eq(value, 5);
+	(void)pthread_mutex_unlock(&board.vm->bus.lock);
+	(void)pthread_mutex_unlock(&board.vm->lock);
+	ck_assert_uint_eq(device.calls, 8);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("bus");
@@ -564,5 +589,6 @@ int main(void)
 	tcase_add_test(tcase, test_nested);
 	tcase_add_test(tcase, test_bad_exits);
 	tcase_add_loop_test(tcase, test_stop, 0, 2);
+	tcase_add_test(tcase, test_no_lock);
 	return run_suite(suite);
 }

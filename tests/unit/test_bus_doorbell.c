@@ -372,6 +372,52 @@ START_TEST(test_blocked)
 }
 END_TEST
 
+/* Also a handler waits for that, because nobody's code runs there. */
+static int access_removes(void *data, struct gh_bus_access *access)
+{
+	(void)access;
+	gh_ioevent_remove(data);
+	return GH_BUS_DONE;
+}
+
+static void store_to_device(struct task *task)
+{
+	const struct gh_exit exit = { .kind = GH_EXIT_MMIO, .mmio = { .gpa = 0x1000, .width = 4, .is_store = 1 } };
+
+	(void)task;
+	EXPECT(gh_bus_dispatch(board.vcpus[1], &exit) == GH_BUS_DONE);
+}
+
+START_TEST(test_blocked_for_handler)
+{
+	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_bus_range_options device = device_options(NULL, "remover", 0x1000, 0x100);
+	struct gh_ioevent *ioevent = NULL;
+	struct task ringer = { .ioevent = NULL };
+	struct task storer = { .ioevent = NULL };
+
+	options.gpa = BELL;
+	options.flags = GH_IOEVENT_EMULATE;
+	options.fd = fds[0];
+	ck_assert_int_eq(gh_ioevent_add(board.vm, &options, &ioevent), 0);
+	device.access = access_removes;
+	device.removed = NULL;
+	device.data = ioevent;
+	(void)board_add(&board, &device);
+	fill();
+	task_begin(&ringer, ring_by_bus);
+	await(&full.entered);
+	task_begin(&storer, store_to_device);
+	pause_ms(20);
+	ck_assert(!atomic_load(&storer.done));
+	atomic_store(&full.let_go, true);
+	task_end(&storer);
+	task_end(&ringer);
+	ck_assert_uint_eq(take_count(fds[0]), 1);
+	board.vm->b.sys = full.below;
+}
+END_TEST
+
 /* A tracer is shown the store when it has rung: it may take the doorbell away. */
 static struct gh_ioevent *traced;
 
@@ -469,6 +515,7 @@ int main(void)
 	tcase_add_test(tcase, test_full);
 	tcase_add_test(tcase, test_remembered);
 	tcase_add_loop_test(tcase, test_blocked, 0, 2);
+	tcase_add_test(tcase, test_blocked_for_handler);
 	tcase_add_test(tcase, test_tracer_removes);
 	tcase_add_test(tcase, test_load);
 	return run_suite(suite);

@@ -75,6 +75,7 @@ struct actor {
 	atomic_bool entered;
 	atomic_bool let_go; /* it waits for that */
 	bool waits;
+	uint32_t staying; /* this vCPU only waits for that; 0: none */
 	atomic_uint calls;
 	atomic_uint removed;
 	atomic_uint removed_inside; /* what `removed` was at the end of act() */
@@ -83,12 +84,14 @@ struct actor {
 static int actor_access(void *data, struct gh_bus_access *access)
 {
 	struct actor *actor = data;
+	bool stays = actor->staying != 0 && gh_vcpu_id(access->vcpu) == actor->staying;
 
-	(void)access;
 	atomic_fetch_add(&actor->calls, 1);
 	atomic_store(&actor->entered, true);
-	while (actor->waits && !atomic_load(&actor->let_go))
+	while ((actor->waits || stays) && !atomic_load(&actor->let_go))
 		pause_ms(1);
+	if (stays)
+		return GH_BUS_DONE;
 	if (actor->meeting != NULL)
 		(void)pthread_barrier_wait(actor->meeting);
 	if (actor->act != NULL)
@@ -257,6 +260,27 @@ START_TEST(test_own)
 }
 END_TEST
 
+/* Nor while another vCPU is inside: that one tells the device. */
+START_TEST(test_own_with_another)
+{
+	struct actor actor = { .act = remove_target, .staying = 2 };
+	struct visit visit;
+
+	begin(_i);
+	actor.target = add_actor(&actor, HERE);
+	visit_begin(&visit, 2, HERE);
+	await(&actor.entered);
+	ck_assert_int_eq(store(0, HERE), GH_BUS_DONE);
+	ck_assert_uint_eq(atomic_load(&actor.calls), 2);
+	ck_assert_uint_eq(atomic_load(&actor.removed), 0);
+	ck_assert_int_eq(store(1, HERE), GH_BUS_UNMATCHED);
+	atomic_store(&actor.let_go, true);
+	visit_end(&visit);
+	ck_assert_uint_eq(atomic_load(&actor.removed), 1);
+	end();
+}
+END_TEST
+
 /* Nor if another thread dispatches there than the one before; and that one, which is in no handler, waits. */
 START_TEST(test_other_thread)
 {
@@ -291,13 +315,14 @@ START_TEST(test_other_thread)
 }
 END_TEST
 
-/* Two that remove each other at the same time; with a third one inside the first. */
+/* Two that remove each other at the same time, while a third vCPU is inside one of them. */
 START_TEST(test_each_other)
 {
 	struct actor a = { .act = remove_target };
 	struct actor b = { .act = remove_target };
 	pthread_barrier_t meeting;
 	struct visit visits[2];
+	struct visit third;
 
 	begin(_i);
 	ck_assert_int_eq(pthread_barrier_init(&meeting, NULL, 2), 0);
@@ -305,12 +330,18 @@ START_TEST(test_each_other)
 	b.meeting = &meeting;
 	a.target = add_actor(&b, THERE);
 	b.target = add_actor(&a, HERE);
+	a.staying = 2;
+	visit_begin(&third, 2, HERE);
+	await(&a.entered);
 	visit_begin(&visits[0], 0, HERE);
 	visit_begin(&visits[1], 1, THERE);
 	visit_end(&visits[0]);
 	visit_end(&visits[1]);
-	ck_assert_uint_eq(atomic_load(&a.removed), 1);
+	ck_assert_uint_eq(atomic_load(&a.removed), 0);
 	ck_assert_uint_eq(atomic_load(&b.removed), 1);
+	atomic_store(&a.let_go, true);
+	visit_end(&third);
+	ck_assert_uint_eq(atomic_load(&a.removed), 1);
 	ck_assert_int_eq(store(0, HERE), GH_BUS_UNMATCHED);
 	ck_assert_int_eq(store(1, THERE), GH_BUS_UNMATCHED);
 	(void)pthread_barrier_destroy(&meeting);
@@ -691,6 +722,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_waits, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_own, 0, 2 * BARRIERS);
+	tcase_add_loop_test(tcase, test_own_with_another, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_other_thread, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_each_other, 0, BARRIERS);
 	tcase_add_loop_test(tcase, test_last_one_tells, 0, BARRIERS);

@@ -533,6 +533,36 @@ START_TEST(test_interrupted_store)
 }
 END_TEST
 
+/* Whoever holds the VM's lock for long keeps no vCPU from storing elsewhere, and none that has a doorbell from ringing it. */
+START_TEST(test_no_lock)
+{
+	static const char script[] = "store 0x3ff8 4 1; store 0x4001 4 1; store 0x4000 4 7; store 0x9000 4 0; loop";
+	struct gh_ioevent *ioevent;
+	struct machine machine;
+	bool returned = true;
+
+	begin(&machine, GUNYAH_6_1, script);
+	ioevent = must_add(machine.vm, BELL, 4, DATAMATCH, 7);
+	start(&machine);
+	(void)pthread_mutex_lock(&machine.vm->lock);
+	for (int i = 0; i < 3 && returned; i++) {
+		static const uint64_t expected[] = { 0x3ff8, 0x4001, 0x9000 };
+		struct runner runner;
+
+		runner_begin(&runner, machine.vcpu);
+		returned = runner_returns(&runner);
+		if (!returned)
+			(void)pthread_mutex_unlock(&machine.vm->lock);
+		runner_end(&runner);
+		ck_assert(returned);
+		ck_assert_uint_eq(machine.vcpu->b.exit.mmio.gpa, expected[i]);
+	}
+	(void)pthread_mutex_unlock(&machine.vm->lock);
+	ck_assert_uint_eq(rung(ioevent), 1);
+	end(&machine);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ioevent and bus");
@@ -547,5 +577,6 @@ int main(void)
 	tcase_add_test(tcase, test_nothing_is_lost_in_the_gap);
 	tcase_add_loop_test(tcase, test_not_taken_back, 0, 2);
 	tcase_add_loop_test(tcase, test_interrupted_store, 0, 2);
+	tcase_add_test(tcase, test_no_lock);
 	return run_suite(suite);
 }

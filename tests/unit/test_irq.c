@@ -201,6 +201,27 @@ START_TEST(test_guest_gets_it)
 }
 END_TEST
 
+/* One that was full before the start, too. */
+START_TEST(test_full_before_start)
+{
+	struct gh_sim *sim = new_sim(devices[_i], echo_script);
+	struct gh_vm *real = open_sim(sim);
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct gh_irqfd *irqfd = NULL;
+	struct gh_vcpu *vcpu;
+
+	ck_assert_int_eq(add(real, 5, 0, fd, &irqfd), 0);
+	ck_assert_int_eq(eventfd_write(fd, UINT64_MAX - 1), 0);
+	vcpu = start_standard(real);
+	ck_assert_uint_eq(next_interrupt(vcpu), 5 + 32);
+	ck_assert_int_eq(gh_irqfd_raise(irqfd), 0);
+	ck_assert_uint_eq(next_interrupt(vcpu), 5 + 32);
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fd);
+}
+END_TEST
+
 /* After its removal, an eventfd raises nothing. */
 START_TEST(test_removed)
 {
@@ -363,6 +384,7 @@ int main(void)
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);
 	tcase_add_loop_test(sims, test_guest_gets_it, 0, 2);
+	tcase_add_loop_test(sims, test_full_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_removed, 0, 2);
 	tcase_add_test(sims, test_gunyah_without_doorbell);
 	tcase_add_test(sims, test_gunyah_start_without_doorbell);

@@ -80,7 +80,7 @@ START_TEST(caps_are_read)
 	ck_assert_uint_eq(caps.max_vcpus, 512);
 	ck_assert_uint_eq(caps.max_regions, 32767);
 	ck_assert_uint_eq(caps.max_lines, GH_KVM_LINES);
-	ck_assert_uint_eq(caps.quirks, 0);
+	ck_assert_uint_eq(caps.quirks, GH_QUIRK_ONE_LINE_PER_EVENTFD);
 	ck_assert_uint_eq(caps.features, GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IOEVENTFD |
 						 GH_FEATURE_IRQ_LINE | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT |
 						 GH_FEATURE_READ_ONLY_MEMORY);

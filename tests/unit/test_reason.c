@@ -535,6 +535,12 @@ START_TEST(test_no_caution)
 	ck_assert_uint_eq(gh_probe_get(probe, 2)->usable, 0);
 	ck_assert_uint_eq(gh_probe_get(probe, 2)->lock_limit, 0);
 	gh_probe_free(probe);
+	/* One that takes memory from its own files only. */
+	options.quirks_off = 0;
+	options.quirks_on = GH_QUIRK_LOCKS_MEMORY | GH_QUIRK_OWN_FILES_ONLY;
+	ck_assert_int_eq(gh_probe(&options, &probe), 0);
+	ck_assert_int_eq(gh_probe_get(probe, 0)->caution.error, 0);
+	gh_probe_free(probe);
 }
 END_TEST
 

@@ -420,7 +420,7 @@ static int child(struct subject *subject)
 		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
 			return 10 + (int)i;
 	if (gh_irq_set(subject->irq, 0) != -EPERM || gh_irq_set(subject->irq, 1) != -EPERM ||
-	    gh_irq_pulse(subject->irq) != -EINVAL)
+	    gh_irq_pulse(subject->irq) != -EINVAL || gh_irqfd_raise(subject->irqfd) != -EPERM)
 		return 3;
 	/* Removing and closing must not take away from the parent what both have: no request to the device. */
 	table_arm(0, 0);

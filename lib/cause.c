@@ -44,10 +44,12 @@ static const struct gh_cause_text texts[] = {
 	[GH_CAUSE_NO_REQUEST] = { "no-request", "This kernel does not have the request.",
 				  "Do without it, or use a newer kernel." },
 
-	[GH_CAUSE_NO_HYPERVISOR] = { "no-hypervisor", "There is no device node, and nothing here announces the hypervisor.",
+	[GH_CAUSE_NO_HYPERVISOR] = { "no-hypervisor",
+				     "There is no device node: the machine has, or was booted with, another hypervisor or "
+				     "none.",
 				     "Use a machine that boots it, or a simulated device (sim:gunyah, sim:gzvm)." },
 	[GH_CAUSE_NO_DRIVER] = { "no-driver",
-				 "There is no device node: the hypervisor is there, the kernel's driver is not.",
+				 "There is no device node: the kernel has no driver, or it found no hypervisor at boot.",
 				 "Load the driver's module, or build the kernel with it." },
 	[GH_CAUSE_NO_DEVICE_TREE_NODE] = { "no-devicetree-node",
 					   "There is no device node: the driver is there, the host's devicetree lacks its "
@@ -126,7 +128,7 @@ static const struct gh_cause_text texts[] = {
 	[GH_CAUSE_RM_UNKNOWN] = { "rm-unknown", "The resource manager gave an error that the kernel does not know.",
 				  "Look for \"RM rejected message\" in the kernel's log and in doc/errors.md." },
 	[GH_CAUSE_VM_SPENT] = { "vm-spent", "The kernel's VM has failed or ended, and never starts again.",
-				"Close the VM and open a new one." },
+				"Reset the VM (gh_vm_reset()), or close it and open a new one." },
 
 	[GH_CAUSE_NO_PROXY_VCPUS] = { "no-proxy-vcpus", "The hypervisor has no vCPUs that a VMM can run.",
 				      "Update the hypervisor; this one schedules vCPUs itself." },

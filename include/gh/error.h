@@ -67,8 +67,8 @@ enum gh_cause {
 	GH_CAUSE_NO_REQUEST = 20,    /**< This kernel does not have the request. */
 
 	/* Finding a hypervisor. */
-	GH_CAUSE_NO_HYPERVISOR = 21, /**< No device node, and nothing on this machine announces the hypervisor. */
-	GH_CAUSE_NO_DRIVER = 22,     /**< No device node: the hypervisor is there, the kernel's driver is not. */
+	GH_CAUSE_NO_HYPERVISOR = 21, /**< No device node: another hypervisor, or none. */
+	GH_CAUSE_NO_DRIVER = 22,     /**< No device node: the kernel has no driver, or it found no hypervisor at boot. */
 	GH_CAUSE_NO_DEVICE_TREE_NODE =
 		23,                /**< No device node: the driver is there, the host's devicetree hides the hypervisor. */
 	GH_CAUSE_HIDDEN_NODE = 24, /**< No device node for this process, although the driver runs. */

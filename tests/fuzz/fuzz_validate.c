@@ -34,7 +34,7 @@ static void look(void *data, const struct gh_fdt_finding *finding)
 static int ask(const uint8_t *tree, size_t size, const struct gh_fdt_rules *rules)
 {
 	struct rm_parcel parcels[COUNT(regions)] = { 0 };
-	struct rm_memory memory = { .parcels = parcels, .count = rules->n_regions };
+	struct rm_memory memory = { .parcels = parcels, .count = rules->n_regions, .firmware = SIZE_MAX };
 	void *patched = NULL;
 	struct rm_tree parsed;
 	int ret = gunyah_rm_parse(tree, size, &parsed);

@@ -248,7 +248,7 @@ static struct findings validate(const struct gh_fdt_rules *rules)
 static int ask_resource_manager(const struct gh_fdt_rules *rules)
 {
 	struct rm_parcel parcels[4] = { 0 };
-	struct rm_memory memory = { .parcels = parcels, .count = rules->n_regions, .main = 0 };
+	struct rm_memory memory = { .parcels = parcels, .count = rules->n_regions, .firmware = SIZE_MAX };
 	struct rm_tree parsed;
 	void *patched = NULL;
 	int ret = gunyah_rm_parse(blob, ROOM, &parsed);

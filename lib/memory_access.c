@@ -1,11 +1,59 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The host's own accesses to guest memory: only to what it may touch. */
+/* Guest memory for the host: where it is, and what is in it; only what it may touch. */
 #include "internal.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define STEP "access guest memory"
+
+const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
+		    length <= region->length - (gpa - region->gpa))
+			return region;
+	}
+	return NULL;
+}
+
+uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa < region->gpa || gpa - region->gpa >= region->length)
+			continue;
+		if (region->state == GH_REGION_LENT)
+			return NULL;
+		*ret_left = gh_region_length_from(vm, i) - (gpa - region->gpa);
+		return region->host + (gpa - region->gpa);
+	}
+	return NULL;
+}
+
+bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length)
+			return length <= gh_region_length_from(&vm->b, i) - (gpa - region->gpa);
+	}
+	return false;
+}
+
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	uint8_t *host;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	host = gh_region_host(&vm->b, gpa, ret_left);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return host;
+}
 
 /* Why the host may not touch what begins at `gpa`. */
 static int refuse_access(struct gh_vm *vm, uint64_t gpa)

@@ -352,7 +352,8 @@ static int check_start(struct gh_vm *vm)
 				     "The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
-	else if (vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS))
+	/* Who takes the beginning from the devicetree has compared them. */
+	if (ret == 0 && vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS | GH_FEATURE_NEEDS_DTB))
 		ret = gh_fail(&vm->failure, -EOPNOTSUPP, STEP_START, NULL, "Do not set registers.",
 			      "This hypervisor lets nobody set registers.");
 	if (ret == 0)

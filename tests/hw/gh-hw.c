@@ -138,7 +138,7 @@ static void usage(FILE *to)
 		"without libgh and prints what the kernel says, so that the lines of two devices can be compared.\n"
 		"\n"
 		"  --device DEVICE  path, or a simulated device such as sim:gunyah (default: GH_DEVICE, or what is there)\n"
-		"  --backend NAME   gunyah, geniezone or kvm (default: whichever answers)\n"
+		"  --backend NAME   gunyah, geniezone, halla or kvm (default: whichever answers)\n"
 		"  --lend           lend the guest its memory instead of sharing it\n"
 		"  --no-guests      only what needs no guest: runs on any host with a script engine\n"
 		"\n"

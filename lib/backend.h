@@ -163,13 +163,43 @@ struct gh_bvcpu {
 	struct gh_exit exit; /* the last one; filled by vcpu_run */
 };
 
+/* Kernel requests as their failures are explained, the same for every hypervisor (diagnosis.h). */
+enum gh_request {
+	GH_REQUEST_ANY, /* in tables only */
+	GH_REQUEST_CREATE_VM,
+	GH_REQUEST_MAP,
+	GH_REQUEST_LEND,
+	GH_REQUEST_INTERRUPT_CONTROLLER,
+	GH_REQUEST_SET_DTB,
+	GH_REQUEST_START,
+	GH_REQUEST_ADD_VCPU,
+	GH_REQUEST_RUN_PAGE,
+	GH_REQUEST_SET_REGISTER,
+	GH_REQUEST_RUN,
+	GH_REQUEST_FAULT, /* no request: what RUN says of a page that the guest did not get */
+	GH_REQUEST_IRQFD,
+	GH_REQUEST_IRQ_LINE,
+	GH_REQUEST_IOEVENTFD,
+	GH_REQUEST_CREATE_FILE, /* of guest memory */
+	GH_REQUEST_MAP_FILE,
+	GH_REQUEST_MAP_CONTIGUOUS,
+	GH_REQUEST_UNMAP,
+	GH_REQUEST_RECLAIM,
+	GH_REQUEST_SET_FIRMWARE,
+	GH_REQUEST_SET_AUTHENTICATION,
+	GH_REQUESTS,
+};
+
+struct gh_diagnoses;
+
 /*
  * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
  * such thing, and the core answers -EOPNOTSUPP or goes on, as the slot says. At most two dozen.
  */
 struct gh_backend {
-	const char *name;   /* "gunyah", "geniezone", "halla", "kvm", "fake" */
-	const char *device; /* default path; NULL for a backend without a device */
+	const char *name;                     /* "gunyah", "geniezone", "halla", "kvm", "fake" */
+	const char *device;                   /* default path; NULL for a backend without a device */
+	const struct gh_diagnoses *diagnoses; /* what failures of its requests mean; NULL: nothing special */
 	/*
 	 * Features that it has code for. A caller may say that the kernel has them when the probe could not tell; then the
 	 * slots are called, and the kernel refuses what it does not know.
@@ -275,14 +305,35 @@ void gh_describe(struct gh_failure *failure, int error, const char *step, const 
 /* The same for a kernel request that refused for no special reason: the errno in general words. */
 void gh_describe_request(struct gh_failure *failure, int error, const char *step, const char *request);
 
-/* Both as an expression whose value is the error, in plain sight of whoever reads or analyses the caller. */
+/* The same for a known cause, whose remedy is the one of its table; the last argument is a format for the cause. */
+void gh_describe_cause(struct gh_failure *failure, int error, enum gh_cause cause, const char *step, const char *request,
+		       const char *text, ...) __attribute__((format(printf, 6, 7)));
+
+/* All of them as an expression whose value is the error, in plain sight of whoever reads or analyses the caller. */
 #define gh_fail(failure, error, ...) (gh_describe((failure), (error), __VA_ARGS__), (error))
+#define gh_fail_cause(failure, error, ...) (gh_describe_cause((failure), (error), __VA_ARGS__), (error))
+/* A known cause with a remedy of its own. */
+#define gh_fail_as(failure, cause, error, ...)                                                                             \
+	(gh_describe((failure), (error), __VA_ARGS__), gh_name_cause((failure), (cause)), (error))
+
+static inline void gh_name_cause(struct gh_failure *failure, enum gh_cause cause)
+{
+	if (failure != NULL)
+		failure->cause_id = cause;
+}
 
 static inline int gh_fail_request(struct gh_failure *failure, int error, const char *step, const char *request)
 {
 	gh_describe_request(failure, error, step, request);
 	return error;
 }
+
+/*
+ * diagnosis.c: the failure of a request, explained by the backend's table. `region`: that it was about, or NULL. Under the VM's
+ * lock.
+ */
+int gh_diagnose(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
+		const struct gh_region *region);
 
 /*
  * Is a guest store one for a doorbell that the kernel has? signal() rings it. was_rung() is for stores that the kernel has
@@ -298,7 +349,7 @@ const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, ui
  * `may_touch`: with stores of this process where the kernel cannot, so it must be writable.
  */
 int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, bool may_touch);
-/* `error` of a request that could not lock a region of that length, explained with the limit. */
-int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length);
+/* diagnosis.c: `error` of a request that could not lock a region, explained with the limit. */
+int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, const struct gh_region *region);
 
 #endif

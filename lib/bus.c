@@ -96,17 +96,17 @@ static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_
 RARE static int explain(struct gh_vcpu *vcpu, const struct gh_bus_range *range, const struct gh_exit_mmio *mmio, int error,
 			int returned)
 {
-	return gh_fail(&vcpu->failure, error, STEP, NULL,
-		       "A handler returns one of gh_bus_verdict, or a negative errno value to end the loop.",
-		       "The handler of \"%s\" returned %d for a %s of %u bytes at 0x%llx.", range->name, returned,
-		       mmio->is_store != 0 ? "store" : "load", mmio->width, (unsigned long long)mmio->gpa);
+	return gh_fail_as(&vcpu->failure, GH_CAUSE_HANDLER, error, STEP, NULL,
+			  "A handler returns one of gh_bus_verdict, or a negative errno value to end the loop.",
+			  "The handler of \"%s\" returned %d for a %s of %u bytes at 0x%llx.", range->name, returned,
+			  mmio->is_store != 0 ? "store" : "load", mmio->width, (unsigned long long)mmio->gpa);
 }
 
 /* gh_mmio_complete() would give the guest a whole register for a part of one, or a part for all of several. */
 RARE static int explain_deferral(struct gh_vcpu *vcpu, const struct gh_bus_range *range)
 {
-	return gh_fail(
-		&vcpu->failure, -EOPNOTSUPP, STEP, NULL,
+	return gh_fail_as(
+		&vcpu->failure, GH_CAUSE_HANDLER, -EOPNOTSUPP, STEP, NULL,
 		"Let the guest use only the widths that the handler implements (gh_bus_range_options::guest_widths).",
 		"The handler of \"%s\" deferred a load that had to be split or widened for it.", range->name);
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 
-#define STEP "run the VM"
 #define NAP_NS 5000000L
 #define TRIES 200u
 
@@ -16,34 +15,9 @@ static bool can_pass(int32_t error)
 	return error == -ENOMEM || error == -EAGAIN || error == -EBUSY || error == -EINTR;
 }
 
-static int give_up(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault)
+int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
-	const char *cause = "the kernel refused it";
-	const char *remedy = "Look into the kernel's log.";
-
-	switch (fault->error) {
-	case -ENOMEM:
-		cause = "there is no page for it, or the process may not lock more (RLIMIT_MEMLOCK)";
-		remedy = "Raise the limit, use less memory, or fill it in advance (GH_MEMORY_PREFAULT).";
-		break;
-	case -ENOENT:
-		cause = "there is no memory";
-		remedy = "Map memory there, or find out why the guest goes there.";
-		break;
-	case -EPERM:
-		cause = "the guest has not got this access, or the host still has the page mapped";
-		remedy = "Map it with the access that the guest needs, and keep no mapping of lent memory.";
-		break;
-	default:
-		break;
-	}
-	return gh_fail(&vcpu->failure, fault->error == -ENOMEM ? -ENOMEM : -EFAULT, STEP, "RUN", remedy,
-		       "vCPU %u cannot go on at the guest's access to 0x%llx: %s (%d).", vcpu->b.id,
-		       (unsigned long long)fault->gpa, cause, fault->error);
-}
-
-int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault)
-{
+	const struct gh_exit_fault *fault = &exit->fault;
 	const struct timespec nap = { .tv_sec = 0, .tv_nsec = NAP_NS };
 	struct gh_sys *sys = vcpu->b.vm->sys;
 
@@ -52,7 +26,7 @@ int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault)
 	vcpu->fault_gpa = fault->gpa;
 	if (!can_pass(fault->error) || ++vcpu->fault_tries > TRIES) {
 		vcpu->fault_tries = 0;
-		return give_up(vcpu, fault);
+		return gh_fail_fault(vcpu, fault->error == -ENOMEM ? -ENOMEM : -EFAULT, exit);
 	}
 	(void)sys->ppoll(sys, NULL, 0, &nap);
 	return 0;
@@ -77,8 +51,8 @@ int gh_fault_check_access(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 	(void)pthread_mutex_unlock(&vm->lock);
 	if (!is_memory)
 		return 0;
-	return gh_fail(
-		&vcpu->failure, -EFAULT, STEP, "RUN",
+	return gh_fail_as(
+		&vcpu->failure, GH_CAUSE_LOCK_LIMIT, -EFAULT, "run a vCPU", "RUN",
 		"Raise the limit of locked memory (RLIMIT_MEMLOCK), use less memory, or lend it.",
 		"The kernel has no page for the guest's memory at 0x%llx, and reports the access as one to a device.",
 		(unsigned long long)mmio->gpa);

@@ -148,7 +148,7 @@ int gh_fdt_open(struct gh_vm *vm, const struct gh_fdt_options *callers, struct g
 	    (callers != NULL && gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0))
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = check_options(vm, &options);
 	if (ret == 0) {

@@ -287,7 +287,7 @@ int gh_fdt_finish(struct gh_fdt *fdt, uint64_t gpa, uint64_t room)
 		return -EINVAL;
 	vm = fdt->vm;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = finish(fdt, gpa, room != 0 ? room : GH_FDT_ROOM);
 	(void)pthread_mutex_unlock(&vm->lock);

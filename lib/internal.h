@@ -197,6 +197,12 @@ static inline int gh_fail_memory(struct gh_failure *failure, const char *step)
 	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
 }
 
+static inline int gh_fail_forked(struct gh_vm *vm)
+{
+	return gh_fail_cause(&vm->failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
+			     "This is a forked child: the VM belongs to the process that opened it.");
+}
+
 /* probe.c: a device that one of the backends knows. */
 struct gh_target {
 	struct gh_sys *sys;
@@ -237,9 +243,11 @@ void gh_vm_log(const struct gh_vm *vm, const char *format, ...) __attribute__((f
 /* The end of the VM, seen by `vcpu`: the first one counts, and every other vCPU is woken for it. */
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit);
 
-/* memory.c */
+/* memory_access.c */
 /* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
+/* The same under the lock; parts of what was mapped at once follow each other. */
+uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left);
 /* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
 int gh_regions_give_up(struct gh_vm *vm);
 /* Bytes of this part and of those that follow it. */
@@ -258,11 +266,14 @@ void gh_regions_free(struct gh_vm *vm);
 /* vcpu.c: a load that waited when the VM ended waits for nothing */
 void gh_vcpu_drop_load(struct gh_vcpu *vcpu);
 
+/* diagnosis.c: `error` because the guest did not get a page. */
+int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit);
+
 /* loop.c: takes a nudge, and sleeps while the VM is paused, unless it is kicked or over */
 void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
 
 /* fault.c: 0 after a nap: run again. Or it will not pass, and the failure says why. */
-int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit_fault *fault);
+int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit *exit);
 /* -EFAULT, explained: an access that no device takes is one to memory that the kernel could not provide. */
 int gh_fault_check_access(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);
 

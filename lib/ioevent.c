@@ -406,8 +406,9 @@ static int ioevent_new(struct gh_vm *vm, const struct gh_ioevent_spec *spec, int
 		int ret = ioevent->spec.fd;
 
 		free(ioevent);
-		return gh_fail(&vm->failure, ret, STEP, "eventfd", "Pass an eventfd, or -1 to have one made.",
-			       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
+		return gh_fail_as(&vm->failure, GH_CAUSE_NOT_EVENTFD, ret, STEP, "eventfd",
+				  "Pass an eventfd, or -1 to have one made.",
+				  "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
 	}
 	*ret_ioevent = ioevent;
 	return 0;
@@ -453,7 +454,7 @@ int gh_ioevent_add(struct gh_vm *vm, const struct gh_ioevent_options *callers, s
 	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = add(vm, &options, &ioevent);
 	(void)pthread_mutex_unlock(&vm->lock);

@@ -348,8 +348,8 @@ static bool is_connected(const struct gh_vm *vm, int64_t id)
 
 static int refuse_descriptor(struct gh_vm *vm, int error, int fd)
 {
-	return gh_fail(&vm->failure, error, STEP, "eventfd", "Pass an eventfd, or -1.",
-		       "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
+	return gh_fail_as(&vm->failure, GH_CAUSE_NOT_EVENTFD, error, STEP, "eventfd", "Pass an eventfd, or -1.",
+			  "The descriptor %d is not open, is not an eventfd, or cannot be copied.", fd);
 }
 
 /* The caller's descriptors, copied. */
@@ -363,8 +363,8 @@ static int take_descriptors(struct gh_irqfd *irqfd, const struct gh_irqfd_option
 		return refuse_descriptor(vm, fd, options->fd);
 	irqfd->spec.fd = fd;
 	if (gh_is_quirky(&vm->b, GH_QUIRK_ONE_LINE_PER_EVENTFD) && is_connected(vm, irqfd->id))
-		return gh_fail(&vm->failure, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
-			       "The eventfd is connected to a line of this VM already.");
+		return gh_fail_as(&vm->failure, GH_CAUSE_TAKEN, -EBUSY, STEP, NULL, "Use one eventfd for each line.",
+				  "The eventfd is connected to a line of this VM already.");
 	if (options->resample_fd < 0)
 		return 0;
 	fd = gh_eventfd_take(vm->b.sys, options->resample_fd, &resample_id);
@@ -418,7 +418,7 @@ int gh_irqfd_add(struct gh_vm *vm, const struct gh_irqfd_options *callers, struc
 	    gh_opts_copy(&options, sizeof(options), offsetof(struct gh_irqfd_options, resample_fd), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = add(vm, &options, ret_irqfd);
 	(void)pthread_mutex_unlock(&vm->lock);

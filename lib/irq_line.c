@@ -146,7 +146,7 @@ static int activate(struct gh_irq *irq)
 		(void)pthread_mutex_unlock(&irq->lock);
 	}
 	if (ret < 0 && irq->vm->failure.error == 0)
-		(void)gh_fail_request(&irq->vm->failure, ret, STEP, "IRQ_LINE");
+		(void)gh_diagnose(&irq->vm->failure, &irq->vm->b, GH_REQUEST_IRQ_LINE, ret, NULL);
 	return ret;
 }
 
@@ -312,7 +312,7 @@ int gh_irq_add(struct gh_vm *vm, const struct gh_irq_options *callers, struct gh
 	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = add(vm, &options, ret_irq);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -326,7 +326,7 @@ int gh_irq_set(struct gh_irq *irq, int level)
 	if (irq == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(irq->vm))
-		return -EPERM;
+		return gh_fail_forked(irq->vm);
 	(void)pthread_mutex_lock(&irq->lock);
 	ret = set(irq, level != 0);
 	(void)pthread_mutex_unlock(&irq->lock);
@@ -340,7 +340,7 @@ int gh_irq_pulse(struct gh_irq *irq)
 	if (irq == NULL || irq->spec.level)
 		return -EINVAL;
 	if (gh_vm_is_forked(irq->vm))
-		return -EPERM;
+		return gh_fail_forked(irq->vm);
 	(void)pthread_mutex_lock(&irq->lock);
 	if (irq->active)
 		ret = raise_once(irq);

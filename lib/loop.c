@@ -63,9 +63,7 @@ static int serve_by_default(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	case GH_EXIT_INTERRUPTED:
 		return GH_LOOP_CONTINUE;
 	case GH_EXIT_PAGE_FAULT:
-		if (exit->fault.error < 0)
-			return gh_fault_retry(vcpu, &exit->fault);
-		/* fallthrough */
+		return exit->fault.error < 0 ? gh_fault_retry(vcpu, exit) : gh_fail_fault(vcpu, -EOPNOTSUPP, exit);
 	default:
 		return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP, NULL, "Give the loop an exit function that serves it.",
 			       "vCPU %u made an exit that a loop cannot serve by itself: %s (kernel's reason %u).",
@@ -365,7 +363,7 @@ int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 	if (vm == NULL || read_options(callers, &options) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	if (atomic_load(&vm->state) != GH_VM_STARTED)
 		return gh_fail_state(&vm->failure, STEP, "The VM has not been started.");
 	/* A second one would fail at the first vCPU, and take the first one's vCPUs along. */
@@ -388,7 +386,7 @@ int gh_vm_quit(struct gh_vm *vm)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	atomic_store(&vm->quitting, GH_QUIT_EVER);
 	for_all(vm, kick);
 	return 0;
@@ -412,7 +410,7 @@ int gh_vm_pause(struct gh_vm *vm)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	if (atomic_load(&vm->state) != GH_VM_STARTED)
 		return gh_fail_state(&vm->failure, "pause the VM", "The VM has not been started.");
 	(void)atomic_fetch_add(&vm->paused, 1);
@@ -429,7 +427,7 @@ int gh_vm_resume(struct gh_vm *vm)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	paused = atomic_load(&vm->paused);
 	do {
 		if (paused == 0)

@@ -175,29 +175,6 @@ int gh_memory_populate(const struct gh_bvm *vm, uint8_t *host, uint64_t length, 
 	return 0;
 }
 
-int gh_fail_lock_limit(const struct gh_bvm *vm, int error, const char *request, uint64_t length)
-{
-	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
-	uint64_t before = 0;
-
-	if (vm->sys->getrlimit(vm->sys, RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		return gh_fail_request(vm->failure, error, STEP, request);
-	for (uint32_t i = 0; i < vm->n_regions; i++)
-		before += vm->regions[i]->length;
-	return gh_fail(
-		vm->failure, error, STEP, request,
-		limit.rlim_max > limit.rlim_cur
-			? "Raise the soft limit with setrlimit(), which needs no privilege up to the hard one; or use less "
-			  "memory."
-			: "Raise the limit (ulimit -l, limits.conf, CAP_SYS_RESOURCE), give the process CAP_IPC_LOCK, or "
-			  "use "
-			  "less memory.",
-		"All of the region is locked: %llu KiB, and %llu KiB of other regions before. RLIMIT_MEMLOCK allows "
-		"%llu KiB (hard limit: %llu KiB).",
-		(unsigned long long)length / 1024, (unsigned long long)before / 1024,
-		(unsigned long long)limit.rlim_cur / 1024, (unsigned long long)limit.rlim_max / 1024);
-}
-
 static int lock(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping, unsigned int flags)
 {
 	struct gh_sys *sys = vm->b.sys;
@@ -210,10 +187,10 @@ static int lock(struct gh_vm *vm, const struct gh_region *region, struct gh_mapp
 	return 0;
 }
 
-static int explain_lock(const struct gh_vm *vm, int error, uint64_t length)
+static int explain_lock(const struct gh_vm *vm, int error, const struct gh_region *region)
 {
 	if (error == -ENOMEM || error == -EPERM || error == -EAGAIN)
-		return gh_fail_lock_limit(&vm->b, error, "mlock2", length);
+		return gh_fail_lock_limit(&vm->b, error, "mlock2", region);
 	return gh_fail_request(vm->b.failure, error, STEP, "mlock2");
 }
 
@@ -227,7 +204,7 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == -ENOSYS) /* a kernel before 4.4, an emulator: all at once */
 		ret = lock(vm, region, mapping, 0);
-	return ret < 0 ? explain_lock(vm, ret, region->length) : 0;
+	return ret < 0 ? explain_lock(vm, ret, region) : 0;
 }
 
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping)
@@ -285,7 +262,7 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == 0)
 		return;
-	(void)explain_lock(vm, ret, region->length);
+	(void)explain_lock(vm, ret, region);
 	gh_vm_log(vm, "%s: the memory is not locked, and the host's kernel could let it age. %s %s", STEP,
 		  vm->failure.cause, vm->failure.remedy);
 	vm->failure.error = 0;

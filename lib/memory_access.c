@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest memory for the host: where it is, and what is in it. */
+/* Guest memory for the host: where it is, and what is in it; only what it may touch. */
 #include "internal.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define STEP "access guest memory"
 
 const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
 {
@@ -17,8 +19,7 @@ const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, ui
 	return NULL;
 }
 
-/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
-static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
+uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
 {
 	for (uint32_t i = 0; i < vm->n_regions; i++) {
 		const struct gh_region *region = vm->regions[i];
@@ -49,62 +50,76 @@ uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
 	uint8_t *host;
 
 	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, ret_left);
+	host = gh_region_host(&vm->b, gpa, ret_left);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return host;
+}
+
+/* Why the host may not touch what begins at `gpa`. */
+static int refuse_access(struct gh_vm *vm, uint64_t gpa)
+{
+	const struct gh_region *region = gh_region_find(&vm->b, gpa, 1);
+
+	if (region != NULL && region->state == GH_REGION_LENT)
+		return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_LENT, STEP, NULL,
+				     "Region %u at 0x%llx is lent to the guest: the host may not touch it.", region->id,
+				     (unsigned long long)region->gpa);
+	return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_UNBACKED, STEP, NULL,
+			     "The guest has no memory at 0x%llx, or not that much in one piece.", (unsigned long long)gpa);
 }
 
 int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_host)
 {
 	uint64_t left = 0;
 	uint8_t *host;
+	int ret = 0;
 
 	if (vm == NULL || ret_host == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, &left);
+	host = gh_region_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
 		*ret_host = host;
+	else
+		ret = refuse_access(vm, gpa);
 	(void)pthread_mutex_unlock(&vm->lock);
-	return host != NULL && length <= left ? 0 : -EFAULT;
+	return ret;
 }
 
 /* All of it, before a byte is moved. */
-static bool is_accessible(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+static int check_access(struct gh_vm *vm, uint64_t gpa, uint64_t length)
 {
 	while (length > 0) {
 		uint64_t left;
 
-		if (find_host(vm, gpa, &left) == NULL)
-			return false;
+		if (gh_region_host(&vm->b, gpa, &left) == NULL)
+			return refuse_access(vm, gpa);
 		if (left >= length)
-			return true;
+			return 0;
 		length -= left;
 		gpa += left;
 	}
-	return true;
+	return 0;
 }
 
 static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *from, size_t length)
 {
-	int ret = -EFAULT;
+	int ret;
 
 	/* A child has not got the library's mappings: it would fault. */
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	if (is_accessible(&vm->b, gpa, length)) {
-		for (size_t done = 0; done < length;) {
-			uint64_t left = 0;
-			uint8_t *host = find_host(&vm->b, gpa + done, &left);
-			size_t part = left < length - done ? (size_t)left : length - done;
+	ret = check_access(vm, gpa, length);
+	for (size_t done = 0; ret == 0 && done < length;) {
+		uint64_t left = 0;
+		uint8_t *host = gh_region_host(&vm->b, gpa + done, &left);
+		size_t part = left < length - done ? (size_t)left : length - done;
 
-			memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
-			done += part;
-		}
-		ret = 0;
+		memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);
+		done += part;
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;

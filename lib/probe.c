@@ -84,9 +84,9 @@ struct place {
 
 static int no_libghsim(const struct gh_vm_options *options)
 {
-	return gh_fail(options->failure, -ENOENT, STEP, NULL,
-		       "Install libghsim.so.0 where the loader finds it, or link the program with libghsim.",
-		       "A simulated device was asked for, and libghsim is not there.");
+	return gh_fail_as(options->failure, GH_CAUSE_SIMULATOR, -ENOENT, STEP, NULL,
+			  "Install libghsim.so.0 where the loader finds it, or link the program with libghsim.",
+			  "A simulated device was asked for, and libghsim is not there.");
 }
 
 static int find_simulated(const struct gh_vm_options *options, const char *device, struct place *ret_place)
@@ -100,10 +100,10 @@ static int find_simulated(const struct gh_vm_options *options, const char *devic
 	if (sim == NULL) {
 		ret = load.new_machine(device, &sim);
 		if (ret < 0)
-			return gh_fail(options->failure, ret, STEP, NULL,
-				       "Write it as in gh/sim.h, for example sim:gunyah/android14-6.1 or sim:gzvm/v9.",
-				       "The simulated device \"%s\" is unknown, malformed, or its script cannot be read.",
-				       device);
+			return gh_fail_as(
+				options->failure, GH_CAUSE_SIMULATOR, ret, STEP, NULL,
+				"Write it as in gh/sim.h, for example sim:gunyah/android14-6.1 or sim:gzvm/v9.",
+				"The simulated device \"%s\" is unknown, malformed, or its script cannot be read.", device);
 	}
 	ret_place->sys = load.table(sim);
 	ret_place->path = load.device_path(sim);
@@ -240,10 +240,11 @@ static int no_hypervisor(const struct gh_vm_options *options)
 
 		(void)snprintf(devices + used, sizeof(devices) - used, "%s%s", i > 0 ? ", " : "", real_backends[i]->device);
 	}
-	return gh_fail(options->failure, -ENODEV, STEP, "open",
-		       "Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah). For each of them, "
-		       "gh-probe says why it is missing.",
-		       "There is none of these: %s.", devices);
+	return gh_fail_as(
+		options->failure, GH_CAUSE_NO_HYPERVISOR, -ENODEV, STEP, "open",
+		"Use a machine with a hypervisor, or a simulated device (GH_DEVICE=sim:gunyah). For each of them, "
+		"gh-probe says why it is missing.",
+		"There is none of these: %s.", devices);
 }
 
 static int try_all(const struct gh_vm_options *options, const struct place *place, struct gh_target *ret_target)

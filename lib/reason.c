@@ -174,11 +174,12 @@ static const char *file_name(const char *path)
 
 static int explain_hidden(struct gh_failure *failure, const char *path, unsigned long long minor)
 {
-	return gh_fail(failure, -ENOENT, STEP_OPEN, "open",
-		       "Make the node (mknod, character device 10 and that number), or give it to the container.",
-		       "%s: The kernel has the driver (misc device %llu), but this process sees no node: a container, or "
-		       "nobody has made it.",
-		       path, minor);
+	return gh_fail_as(
+		failure, GH_CAUSE_HIDDEN_NODE, -ENOENT, STEP_OPEN, "open",
+		"Make the node (mknod, character device 10 and that number), or give it to the container.",
+		"%s: The kernel has the driver (misc device %llu), but this process sees no node: a container, or "
+		"nobody has made it.",
+		path, minor);
 }
 
 static int explain_other(struct gh_failure *failure, const char *path, const char *list)
@@ -187,13 +188,14 @@ static int explain_other(struct gh_failure *failure, const char *path, const cha
 
 	for (size_t i = 0; i < sizeof(hypervisors) / sizeof(hypervisors[0]); i++)
 		if (is_listed(list, hypervisors[i].device, &minor))
-			return gh_fail(failure, -ENOENT, STEP_OPEN, "open",
-				       "Use the other one, or a kernel and a boot option for this hypervisor.",
-				       "%s: The kernel has no driver for this hypervisor, but one for %s (backend \"%s\"): "
-				       "the machine has, or was booted with, another hypervisor.",
-				       path, hypervisors[i].name, hypervisors[i].backend);
-	return gh_fail(
-		failure, -ENOENT, STEP_OPEN, "open",
+			return gh_fail_as(
+				failure, GH_CAUSE_NO_HYPERVISOR, -ENOENT, STEP_OPEN, "open",
+				"Use the other one, or a kernel and a boot option for this hypervisor.",
+				"%s: The kernel has no driver for this hypervisor, but one for %s (backend \"%s\"): "
+				"the machine has, or was booted with, another hypervisor.",
+				path, hypervisors[i].name, hypervisors[i].backend);
+	return gh_fail_as(
+		failure, GH_CAUSE_NO_DRIVER, -ENOENT, STEP_OPEN, "open",
 		"Check the kernel's configuration and log, or use a simulated device (sim:gunyah, sim:gzvm).",
 		"%s: The kernel has no driver for a hypervisor: not built, its module not loaded, or it found none at "
 		"boot.",
@@ -217,16 +219,18 @@ static void look_for_node(struct gh_sys *sys, const char *path, struct gh_failur
 	(void)strncat(module, device, sizeof(module) - strlen(module) - 1);
 	/* Seen on phones: hypervisor and module are there, the maker has dropped the devicetree's node (GZ 4.2). */
 	if (is_there(sys, module)) {
-		(void)gh_fail(failure, -ENOENT, STEP_OPEN, "open",
-			      "Look in the kernel's log, and for the driver's node in the host's devicetree.",
-			      "%s: The driver is loaded and found no hypervisor: the host's devicetree lacks the driver's "
-			      "node, or the machine was booted without it.",
-			      path);
+		(void)gh_fail_as(
+			failure, GH_CAUSE_NO_DEVICE_TREE_NODE, -ENOENT, STEP_OPEN, "open",
+			"Look in the kernel's log, and for the driver's node in the host's devicetree.",
+			"%s: The driver is loaded and found no hypervisor: the host's devicetree lacks the driver's "
+			"node, or the machine was booted without it.",
+			path);
 		return;
 	}
 	if (strcmp(device, "gzvm") == 0 && is_there(sys, "/dev/gz_kree")) {
-		(void)gh_fail(failure, -ENOENT, STEP_OPEN, "open", "Use a newer phone or kernel.",
-			      "%s: There is only /dev/gz_kree: a GenieZone of before the interface for VMs.", path);
+		(void)gh_fail_as(failure, GH_CAUSE_OLD_HYPERVISOR, -ENOENT, STEP_OPEN, "open",
+				 "Use a newer phone or kernel.",
+				 "%s: There is only /dev/gz_kree: a GenieZone of before the interface for VMs.", path);
 		return;
 	}
 	(void)explain_other(failure, path, list);
@@ -242,8 +246,8 @@ static void blame_policy(struct gh_sys *sys, struct gh_refusal *refusal)
 	read_text(sys, "/proc/self/attr/current", domain);
 	domain[strcspn(domain, "\n")] = '\0';
 	refusal->missing = GH_MISSING_POLICY;
-	(void)gh_fail(
-		&refusal->failure, refusal->failure.error, STEP_OPEN, "open",
+	(void)gh_fail_as(
+		&refusal->failure, GH_CAUSE_SELINUX, refusal->failure.error, STEP_OPEN, "open",
 		"Let a process that may open it pass the descriptor (gh_vm_options::device_fd), or change the policy; see "
 		"\"avc: denied\" in the kernel's log.",
 		"%s: The node's mode would allow it, so SELinux or another policy does not. This process runs as "
@@ -267,8 +271,8 @@ static void look_at_permission(struct gh_sys *sys, struct gh_refusal *refusal)
 		blame_policy(sys, refusal);
 		return;
 	}
-	(void)gh_fail(
-		&refusal->failure, refusal->failure.error, STEP_OPEN, "open",
+	(void)gh_fail_as(
+		&refusal->failure, GH_CAUSE_PERMISSION, refusal->failure.error, STEP_OPEN, "open",
 		"Run as its owner or in its group, change the mode, or let a process that may open it pass the descriptor "
 		"(gh_vm_options::device_fd).",
 		"%s: This process may not open it: mode 0%o, user %u, group %u; the process is user %llu, group %llu.",
@@ -281,44 +285,60 @@ static void look_at_permission(struct gh_sys *sys, struct gh_refusal *refusal)
 struct open_error {
 	int error;
 	enum gh_missing missing;
+	enum gh_cause id;
+	enum gh_cause other;
 	const char *cause;
 	const char *remedy;
 };
 
 static const struct open_error open_errors[] = {
-	{ -ENOENT, GH_MISSING_NODE,
+	{ -ENOENT, GH_MISSING_NODE, GH_CAUSE_NO_DRIVER, GH_CAUSE_NO_HYPERVISOR,
 	  "There is no such device node: the kernel has no driver for this hypervisor, the driver did not find it at boot "
 	  "(a "
 	  "missing devicetree node, another hypervisor), or it is hidden from this process.",
 	  "Check the kernel's configuration and log, or use a simulated device (sim:gunyah, sim:gzvm)." },
-	{ -EACCES, GH_MISSING_PERMISSION, "This process may not open it: file mode (0600 root on many phones) or SELinux.",
+	{ -EACCES, GH_MISSING_PERMISSION, GH_CAUSE_PERMISSION, GH_CAUSE_SELINUX,
+	  "This process may not open it: file mode (0600 root on many phones) or SELinux.",
 	  "Run with more rights, change the node's mode, or pass an open descriptor (gh_vm_options::device_fd)." },
-	{ -EPERM, GH_MISSING_POLICY, "This process may not open it: a container's rules for devices, or a security module.",
+	{ -EPERM, GH_MISSING_POLICY, GH_CAUSE_SELINUX, GH_CAUSE_NONE,
+	  "This process may not open it: a container's rules for devices, or a security module.",
 	  "Allow the device to the container, or pass an open descriptor (gh_vm_options::device_fd)." },
-	{ -ENXIO, GH_MISSING_DRIVER, "The node is there, and no driver behind it.", "Load the driver's module." },
-	{ -ENODEV, GH_MISSING_DRIVER, "The node is there, and no driver behind it.", "Load the driver's module." },
-	{ -EMFILE, GH_MISSING_RESOURCE, "There are too many open descriptors.",
+	{ -ENXIO, GH_MISSING_DRIVER, GH_CAUSE_DEAD_NODE, GH_CAUSE_NONE, "The node is there, and no driver behind it.",
+	  "Load the driver's module." },
+	{ -ENODEV, GH_MISSING_DRIVER, GH_CAUSE_DEAD_NODE, GH_CAUSE_NONE, "The node is there, and no driver behind it.",
+	  "Load the driver's module." },
+	{ -EMFILE, GH_MISSING_RESOURCE, GH_CAUSE_DESCRIPTORS, GH_CAUSE_NONE, "There are too many open descriptors.",
 	  "Close some, or raise the limit (RLIMIT_NOFILE)." },
-	{ -ENFILE, GH_MISSING_RESOURCE, "There are too many open descriptors.", "Close some." },
-	{ -ENOMEM, GH_MISSING_RESOURCE, "The kernel is out of memory.", "Free memory." },
-	{ -EBADF, GH_MISSING_OTHER, "It is not open.", "Pass an open descriptor of the device." },
+	{ -ENFILE, GH_MISSING_RESOURCE, GH_CAUSE_DESCRIPTORS, GH_CAUSE_NONE, "There are too many open descriptors.",
+	  "Close some." },
+	{ -ENOMEM, GH_MISSING_RESOURCE, GH_CAUSE_MEMORY, GH_CAUSE_NONE, "The kernel is out of memory.", "Free memory." },
+	{ -EBADF, GH_MISSING_OTHER, GH_CAUSE_ARGUMENT, GH_CAUSE_NONE, "It is not open.",
+	  "Pass an open descriptor of the device." },
 };
 
 int gh_reason_open(struct gh_refusal *refusal, int error)
 {
-	struct open_error why = { error, GH_MISSING_OTHER, "The kernel refused to open it.", "See the kernel's log." };
+	struct open_error why = { error,
+				  GH_MISSING_OTHER,
+				  GH_CAUSE_OTHER,
+				  GH_CAUSE_NONE,
+				  "The kernel refused to open it.",
+				  "See the kernel's log." };
 
 	for (size_t i = 0; i < sizeof(open_errors) / sizeof(open_errors[0]); i++)
 		if (open_errors[i].error == error)
 			why = open_errors[i];
 	refusal->missing = why.missing;
 	if (refusal->is_simulated && error == -ENODEV) {
+		why.id = GH_CAUSE_SIMULATOR;
 		why.cause = "A simulated device plays its guests on KVM, and this machine has none for arm64.";
 		why.remedy = "Name a script for the guest (sim:...,script=FILE), or run on an arm64 machine with /dev/kvm "
 			     "(tools/arm64-run emulates one).";
 	}
-	return gh_fail(&refusal->failure, error, STEP_OPEN, "open", why.remedy, "%s: %s",
-		       refusal->path != NULL ? refusal->path : "the adopted descriptor", why.cause);
+	(void)gh_fail_as(&refusal->failure, why.id, error, STEP_OPEN, "open", why.remedy, "%s: %s",
+			 refusal->path != NULL ? refusal->path : "the adopted descriptor", why.cause);
+	refusal->failure.other_cause_id = why.other;
+	return error;
 }
 
 void gh_reason_look(struct gh_sys *sys, const struct gh_backend *backend, struct gh_refusal *refusal)
@@ -364,8 +384,8 @@ void gh_reason_caution(struct gh_sys *sys, const struct gh_caps *caps, uint64_t 
 	    lock_limit >= SMALL_GUEST)
 		return;
 	(void)sys->getrlimit(sys, RLIMIT_MEMLOCK, &limit);
-	(void)gh_fail(
-		ret_caution, -ENOMEM, "map memory", NULL,
+	(void)gh_fail_as(
+		ret_caution, GH_CAUSE_LOCK_LIMIT, -ENOMEM, "map memory", NULL,
 		limit.rlim_max > limit.rlim_cur
 			? "Raise the soft limit with setrlimit(), which needs no privilege up to the hard one (ulimit -l)."
 			: "Raise the limit (ulimit -l, limits.conf, CAP_SYS_RESOURCE), or give the process CAP_IPC_LOCK.",

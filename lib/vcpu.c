@@ -143,7 +143,7 @@ int gh_vcpu_create(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	if (vm == NULL || ret_vcpu == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = create(vm, id, ret_vcpu);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -200,14 +200,17 @@ static int broken(struct gh_vcpu *vcpu, int error)
 {
 	if (vcpu->failure.error == error)
 		return error;
-	return gh_fail_request(&vcpu->failure, error, STEP_RUN, "RUN");
+	(void)pthread_mutex_lock(&vcpu->vm->lock);
+	(void)gh_diagnose(&vcpu->failure, &vcpu->vm->b, GH_REQUEST_RUN, error, NULL);
+	(void)pthread_mutex_unlock(&vcpu->vm->lock);
+	return error;
 }
 
 static int busy_for_too_long(struct gh_vcpu *vcpu)
 {
-	return gh_fail(&vcpu->failure, -EBUSY, STEP_RUN, "RUN", "Call again, or close the VM.",
-		       "The hypervisor has been busy with vCPU %u for %ld ms; a VM that goes down may be stuck.",
-		       vcpu->b.id, NAPS_WHEN_BUSY * (NAP_NS / 1000) / 1000);
+	return gh_fail_cause(&vcpu->failure, -EBUSY, GH_CAUSE_GOING_DOWN, STEP_RUN, "RUN",
+			     "The hypervisor has been busy with vCPU %u for %ld ms; a VM that goes down may be stuck.",
+			     vcpu->b.id, NAPS_WHEN_BUSY * (NAP_NS / 1000) / 1000);
 }
 
 /* What an entry has come to; the thread is between entries. 1: enter again. */

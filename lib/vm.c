@@ -328,8 +328,11 @@ static int check_start(struct gh_vm *vm)
 	bool has_boot_vcpu = false;
 	int ret = 0;
 
+	if (atomic_load(&vm->state) == GH_VM_BROKEN)
+		return gh_fail_cause(&vm->failure, -EBUSY, GH_CAUSE_VM_SPENT, STEP_START, NULL,
+				     "A start has failed half-way: the kernel's VM never starts again.");
 	if (atomic_load(&vm->state) != GH_VM_OPEN)
-		return gh_fail_state(&vm->failure, STEP_START, "The VM has been started, or a start has failed half-way.");
+		return gh_fail_state(&vm->failure, STEP_START, "The VM has been started.");
 	if (vm->b.n_regions == 0)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START, "The VM has no memory (gh_vm_map()).");
 	for (const struct gh_vcpu *vcpu = vm->vcpus; vcpu != NULL; vcpu = vcpu->next)
@@ -345,11 +348,12 @@ static int check_start(struct gh_vm *vm)
 		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
 					"This hypervisor needs a devicetree (gh_vm_set_dtb()).");
 	if (vm->b.dtb_size != 0 && gh_region_find(&vm->b, vm->b.dtb_gpa, vm->b.dtb_size) == NULL)
-		return gh_fail_argument(&vm->failure, -EINVAL, STEP_START,
-					"The devicetree, with its room for growth, is not inside one region of memory.");
+		return gh_fail_cause(&vm->failure, -EINVAL, GH_CAUSE_TREE_PLACE, STEP_START, NULL,
+				     "The devicetree, with its room for growth, is not inside one region of memory.");
 	if (vm->b.ops->vm_check != NULL)
 		ret = vm->b.ops->vm_check(&vm->b);
-	else if (vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS))
+	/* Who takes the beginning from the devicetree has compared them. */
+	if (ret == 0 && vm->b.registers_set != 0 && !gh_can(&vm->b, GH_FEATURE_REGISTERS | GH_FEATURE_NEEDS_DTB))
 		ret = gh_fail(&vm->failure, -EOPNOTSUPP, STEP_START, NULL, "Do not set registers.",
 			      "This hypervisor lets nobody set registers.");
 	if (ret == 0)
@@ -453,7 +457,7 @@ int gh_vm_start(struct gh_vm *vm)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = start(vm);
 	if (ret < 0)

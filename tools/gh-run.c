@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* gh-run: boots Linux on an arm64 hypervisor, real or simulated, with a serial console. What a VMM looks like with libgh. */
+#include "overrides.h"
 #include "run.h"
 
 #include <errno.h>
@@ -27,12 +28,15 @@ static const char usage_text[] =
 	"  --backend NAME     gunyah, geniezone, halla or kvm; without it, the first that works\n"
 	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be\n"
 	"                     repeated: one boot after the other\n"
+	"  --feature LIST     say what the hypervisor can do, against what is found: +NAME,-NAME (gh-probe --names)\n"
+	"  --quirk LIST       say what it does differently, likewise\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"
 	"  --reboot N         when the guest asks for a reset, boot it again, N times at most; not with --lend\n"
 	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
 	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
 	"  --answer TEXT      see --prompt\n"
 	"  --dump-dtb FILE    write the devicetree to FILE, before the guest starts\n"
+	"  --check-dtb FILE   boot nothing: check the devicetree in FILE as Gunyah's resource manager does\n"
 	"  --trace FILE       write exits, interrupts and kicks to FILE, for Perfetto or chrome://tracing\n"
 	"  --stats            a table at the end: times, and how often what happened\n"
 	"  --json             the same as one JSON object for each boot; the guest's text is not shown then\n"
@@ -74,12 +78,15 @@ enum {
 	OPTION_LEND,
 	OPTION_BACKEND,
 	OPTION_DEVICE,
+	OPTION_FEATURE,
+	OPTION_QUIRK,
 	OPTION_TIMEOUT,
 	OPTION_REBOOT,
 	OPTION_MARK,
 	OPTION_PROMPT,
 	OPTION_ANSWER,
 	OPTION_DUMP_DTB,
+	OPTION_CHECK_DTB,
 	OPTION_TRACE,
 	OPTION_STATS,
 	OPTION_JSON,
@@ -96,12 +103,15 @@ static const struct option long_options[] = {
 	{ "lend", no_argument, NULL, OPTION_LEND },
 	{ "backend", required_argument, NULL, OPTION_BACKEND },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "feature", required_argument, NULL, OPTION_FEATURE },
+	{ "quirk", required_argument, NULL, OPTION_QUIRK },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ "reboot", required_argument, NULL, OPTION_REBOOT },
 	{ "mark", required_argument, NULL, OPTION_MARK },
 	{ "prompt", required_argument, NULL, OPTION_PROMPT },
 	{ "answer", required_argument, NULL, OPTION_ANSWER },
 	{ "dump-dtb", required_argument, NULL, OPTION_DUMP_DTB },
+	{ "check-dtb", required_argument, NULL, OPTION_CHECK_DTB },
 	{ "trace", required_argument, NULL, OPTION_TRACE },
 	{ "stats", no_argument, NULL, OPTION_STATS },
 	{ "json", no_argument, NULL, OPTION_JSON },
@@ -200,6 +210,14 @@ static int read_option(struct arguments *arguments, int option)
 			return wrong_usage("too many devices");
 		arguments->devices[arguments->count++] = optarg;
 		return 0;
+	case OPTION_FEATURE:
+		if (!overrides_read(optarg, gh_feature_by_name, &request->features_on, &request->features_off))
+			return wrong_usage("features are written +NAME or -NAME, with commas between");
+		return 0;
+	case OPTION_QUIRK:
+		if (!overrides_read(optarg, gh_quirk_by_name, &request->quirks_on, &request->quirks_off))
+			return wrong_usage("quirks are written +NAME or -NAME, with commas between");
+		return 0;
 	case OPTION_TIMEOUT:
 		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);
 	case OPTION_REBOOT:
@@ -240,6 +258,8 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return fputs(usage_text, stdout) < 0;
+		if (option == OPTION_CHECK_DTB)
+			return run_check_dtb(optarg);
 		if (option == OPTION_VERSION)
 			return printf("gh-run (libgh) %s\n", gh_version()) < 0;
 		ret = read_option(arguments, option);

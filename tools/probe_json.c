@@ -63,6 +63,8 @@ static void put_failure(const char *key, const struct gh_failure *failure)
 		return;
 	}
 	(void)printf("\"%s\": {\"errno\": %d, ", key, -failure->error);
+	put_text("id", gh_cause_name(failure->cause_id));
+	(void)fputs(", ", stdout);
 	put_text("step", failure->step);
 	(void)fputs(", ", stdout);
 	put_text("request", failure->request);

@@ -17,10 +17,14 @@
 #define RUN_ANSWER 1024u
 
 struct run_request {
-	const char *device;  /* as gh_vm_options::device */
-	const char *backend; /* as gh_vm_options::backend, NULL for any */
-	const char *kernel;  /* files */
-	const char *initrd;  /* or NULL */
+	const char *device;   /* as gh_vm_options::device */
+	const char *backend;  /* as gh_vm_options::backend, NULL for any */
+	uint64_t features_on; /* as in gh_vm_options, and so on */
+	uint64_t features_off;
+	uint64_t quirks_on;
+	uint64_t quirks_off;
+	const char *kernel; /* files */
+	const char *initrd; /* or NULL */
 	const char *command_line;
 	const char *dtb_file;   /* where the devicetree is written to, or NULL */
 	const char *trace_file; /* or NULL */
@@ -64,6 +68,9 @@ struct run_result {
 void run_boot(const struct run_request *request, struct run_result *result);
 
 double run_now_ms(void);
+
+/* run_check.c: prints what is wrong with a devicetree file; 1 if it would be rejected, or cannot be read. */
+int run_check_dtb(const char *path);
 
 /* --- run_trace.c: what happens, for Perfetto or Chrome's trace viewer -------------------------------------------------- */
 

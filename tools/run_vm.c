@@ -77,6 +77,10 @@ static int open_vm(struct boot *boot)
 
 	options.device = boot->request->device;
 	options.backend = boot->request->backend;
+	options.features_on = boot->request->features_on;
+	options.features_off = boot->request->features_off;
+	options.quirks_on = boot->request->quirks_on;
+	options.quirks_off = boot->request->quirks_off;
 	options.failure = &boot->result->failure;
 	ret = gh_vm_open(&options, &boot->vm);
 	if (ret == 0)

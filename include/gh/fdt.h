@@ -105,6 +105,50 @@ struct gh_fdt_device {
 		sizeof(struct gh_fdt_device), NULL, NULL, 0, 0, 0, NULL, 0, NULL, 0, 0, 0                                  \
 	}
 
+/** @brief What happens to a tree that breaks a rule; gh_fdt_finding::severity. */
+enum gh_fdt_severity {
+	GH_FDT_REJECTED = 1,  /**< The VM does not start, or the host's kernel breaks later. */
+	GH_FDT_MISPLACED = 2, /**< The VM starts, and something is elsewhere in the guest than it was asked for. */
+	GH_FDT_IGNORED = 3,   /**< The VM starts, and something that the tree asks for does not happen. */
+};
+
+/** @brief A region of memory that the VM will have. */
+struct gh_fdt_region {
+	uint32_t label;    /**< Its number, as gh_vm_map() gives it. */
+	uint32_t reserved; /**< 0. */
+	uint64_t gpa;      /**< Guest physical address. */
+	uint64_t length;   /**< Bytes. */
+};
+
+/** @brief What gh_fdt_validate() may know of the VM. What is 0 is not known, and rules that need it are left out. */
+struct gh_fdt_rules {
+	size_t size;     /**< Size of this structure in bytes. */
+	uint64_t quirks; /**< An or of #gh_quirk, as gh_vm_quirks() tells: whether regions need vdevices. */
+	uint64_t gpa;    /**< Guest physical address of the tree. With regions: it must be in one of them. */
+	uint64_t room;   /**< Bytes there, as for gh_vm_set_dtb(); 0: not known. */
+	const struct gh_fdt_region *regions; /**< The VM's memory. */
+	size_t n_regions;                    /**< Number of them; 0: not known. */
+	uint32_t n_vcpus;                    /**< The highest id of a vCPU plus one; 0: not known. */
+	uint32_t max_cpus;                   /**< The most cpus that the machine gives to a VM; 0: not known. */
+};
+
+/** @brief Initial value of #gh_fdt_rules: nothing is known. */
+#define GH_FDT_RULES_INIT                                                                                                  \
+	{                                                                                                                  \
+		sizeof(struct gh_fdt_rules), 0, 0, 0, NULL, 0, 0, 0                                                        \
+	}
+
+/** @brief One broken rule. Belongs to the library and is gone when the function it was given to returns; grows at its end. */
+struct gh_fdt_finding {
+	uint32_t severity;    /**< #gh_fdt_severity. */
+	const char *rule;     /**< Name of the rule, the same in later releases: "image-name". */
+	const char *node;     /**< Path of the node; of its parent if it is the node that is missing. */
+	const char *property; /**< Name of the property, or of the missing node; "" if there is none. */
+	const char *text;     /**< The rule in words. */
+	const char *detail;   /**< What was found instead; "" if there is nothing to say. */
+	const char *remedy;   /**< What to do. */
+};
+
 GH_BEGIN_DECLS
 
 /**
@@ -270,6 +314,32 @@ GH_API int gh_fdt_finish(struct gh_fdt *fdt, uint64_t gpa, uint64_t room);
  * @since 0.1
  */
 GH_API int gh_fdt_blob(const struct gh_fdt *fdt, const void **ret_blob, size_t *ret_size);
+
+/**
+ * @brief Check a devicetree against the rules of Gunyah's resource manager, which itself only says that something is wrong.
+ *
+ * Needs no VM and no hypervisor. gh_vm_start() on Gunyah does the same with everything that it knows of the VM, and refuses
+ * trees with findings that are #GH_FDT_REJECTED or #GH_FDT_MISPLACED. Every rule is in doc/errors.md.
+ *
+ * @param[in] tree   Bytes of the tree; anything.
+ * @param[in] size   Bytes that may be read there.
+ * @param[in] rules  What is known of the VM; NULL: nothing.
+ * @param[in] report Called for each finding, up to some hundred; NULL: they are only counted.
+ * @param[in] data   First argument of @p report.
+ *
+ * @retval -EINVAL @p tree is NULL, the structure has an unknown tail or a reserved field is set, or regions are NULL and
+ *                 their number is not 0.
+ * @retval -ENOMEM Out of memory.
+ * @return Otherwise the number of findings that are #GH_FDT_REJECTED: with 0, the resource manager would take the tree.
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * None.
+ * @since 0.1
+ */
+GH_API int gh_fdt_validate(const void *tree, size_t size, const struct gh_fdt_rules *rules,
+			   void (*report)(void *data, const struct gh_fdt_finding *finding), void *data);
 
 GH_END_DECLS
 

@@ -5,6 +5,8 @@
  */
 #include "geniezone.h"
 
+#include "../diagnosis.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,6 @@
 #include <gh/vm.h>
 
 #define STEP_MAP "map memory"
-#define STEP_GIC "make the interrupt controller"
 #define STEP_LINE "connect an eventfd to a line"
 
 #define GIC_DISTRIBUTOR_SIZE UINT64_C(0x10000)
@@ -39,7 +40,7 @@ static int vm_create(struct gh_bvm *vm)
 			    gh_gz_vm_type(abi, vm->caps.gpa_bits, vm->is_protected || vm->firmware_size != 0));
 	if (fd < 0) {
 		free(own);
-		return gh_fail_request(vm->failure, fd, "create a VM", abi->requests[GH_GZ_CREATE_VM].name);
+		return gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
 	}
 	own->unread = -1;
 	vm->fd = fd;
@@ -57,12 +58,11 @@ static void vm_destroy(struct gh_bvm *vm)
 	free(own);
 }
 
-static int request(struct gh_bvm *vm, const char *step, enum gh_gz_request which, const void *arg)
+static int request(struct gh_bvm *vm, enum gh_request what, enum gh_gz_request which, const void *arg)
 {
-	const struct gh_gz_abi *abi = gh_gz_abi(vm);
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, abi->requests[which].number, (uintptr_t)arg);
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[which].number, (uintptr_t)arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, step, abi->requests[which].name) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, what, ret, NULL) : 0;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -79,12 +79,12 @@ static int check_mapping(struct gh_bvm *vm, const struct gh_region *region)
 		return gh_fail_request(vm->failure, ret, STEP_MAP, "read /proc/self/maps");
 	/* A refused call would leave the kernel's slot changed: refuse before. */
 	if (ret == -ENOENT || !vma.readable || !vma.writable)
-		return gh_fail(vm->failure, -EFAULT, STEP_MAP, NULL, "Map it readable and writable.",
-			       "The memory at %p is not mapped, or not for reading and writing.", (void *)region->host);
+		return gh_fail_cause(vm->failure, -EFAULT, GH_CAUSE_UNPINNABLE, STEP_MAP, NULL,
+				     "The memory at %p is not mapped, or not for reading and writing.",
+				     (void *)region->host);
 	if (vma.start != host || vma.end - vma.start != region->length)
-		return gh_fail(
-			vm->failure, -EINVAL, STEP_MAP, NULL,
-			"Map it with inaccessible pages on both sides, or let the library map it (host NULL).",
+		return gh_fail_cause(
+			vm->failure, -EINVAL, GH_CAUSE_NOT_WHOLE_MAPPING, STEP_MAP, NULL,
 			"GenieZone takes whole mappings: the region is 0x%llx bytes at %p, the mapping 0x%llx bytes at %p.",
 			(unsigned long long)region->length, (void *)region->host, (unsigned long long)(vma.end - vma.start),
 			(void *)vma.start);
@@ -104,10 +104,10 @@ static int vm_map(struct gh_bvm *vm, const struct gh_region *region)
 
 	if (ret < 0)
 		return ret;
-	ret = request(vm, STEP_MAP, GH_GZ_SET_USER_MEM, &arg);
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[GH_GZ_SET_USER_MEM].number, (uintptr_t)&arg);
 	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
 	vm->spoilt = ret < 0;
-	return ret;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP, ret, region) : 0;
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
@@ -124,17 +124,18 @@ static int vm_irqchip(struct gh_bvm *vm)
 		.gpa = vm->gic_redistributors,
 		.size = GIC_REDISTRIBUTOR_SIZE,
 	};
-	int ret = request(vm, STEP_GIC, GH_GZ_CREATE_DEVICE, &distributor);
+	int ret = request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, GH_GZ_CREATE_DEVICE, &distributor);
 
 	if (ret == 0)
-		ret = request(vm, STEP_GIC, GH_GZ_CREATE_DEVICE, &redistributors);
+		ret = request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, GH_GZ_CREATE_DEVICE, &redistributors);
 	return ret < 0 ? ret : gh_gz_protect(vm);
 }
 
 static int vm_set_dtb(struct gh_bvm *vm)
 {
 	const struct uapi_gzvm_range arg = { .gpa = vm->dtb_gpa, .size = vm->dtb_size };
-	int ret = gh_is_quirky(vm, GH_QUIRK_NO_DTB_REQUEST) ? -ENOTTY : request(vm, "start the VM", GH_GZ_SET_DTB, &arg);
+	int ret =
+		gh_is_quirky(vm, GH_QUIRK_NO_DTB_REQUEST) ? -ENOTTY : request(vm, GH_REQUEST_SET_DTB, GH_GZ_SET_DTB, &arg);
 
 	/* Nobody below wants to know: the guest is told in x0. */
 	return ret == -ENOTTY ? 0 : ret;
@@ -159,13 +160,11 @@ static int resample_into(struct gh_bvm *vm, const struct gh_irqfd_spec *spec)
 
 static int add_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
 {
-	const struct gh_gz_abi *abi = gh_gz_abi(vm);
 	struct uapi_gzvm_irqfd arg = {
 		.fd = (uint32_t)spec->fd,
 		.gsi = spec->line,
 		.flags = on ? 0 : UAPI_GZVM_IRQFD_DEASSIGN,
 	};
-	int ret;
 
 	if (on && spec->level && gh_can(vm, GH_FEATURE_IRQFD_RESAMPLE)) {
 		int fd = resample_into(vm, spec);
@@ -175,11 +174,7 @@ static int add_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool o
 		arg.flags = UAPI_GZVM_IRQFD_RESAMPLE;
 		arg.resample_fd = (uint32_t)fd;
 	}
-	ret = gh_sys_ioctl0(vm->sys, vm->fd, abi->requests[GH_GZ_IRQFD].number, (uintptr_t)&arg);
-	if (ret == -EBUSY)
-		return gh_fail(vm->failure, ret, STEP_LINE, abi->requests[GH_GZ_IRQFD].name,
-			       "Use one eventfd for each line.", "The eventfd is connected to a line of this VM already.");
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_LINE, abi->requests[GH_GZ_IRQFD].name) : 0;
+	return request(vm, GH_REQUEST_IRQFD, GH_GZ_IRQFD, &arg);
 }
 
 /* Any thread, so no word of why: the caller has the errno. */
@@ -200,7 +195,7 @@ static int add_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bo
 		.flags = (spec->datamatch ? UAPI_GZVM_IOEVENTFD_DATAMATCH : 0) | (on ? 0 : UAPI_GZVM_IOEVENTFD_DEASSIGN),
 	};
 
-	return request(vm, "add a doorbell", GH_GZ_IOEVENTFD, &arg);
+	return request(vm, GH_REQUEST_IOEVENTFD, GH_GZ_IOEVENTFD, &arg);
 }
 
 /* --- the tables --------------------------------------------------------------------------------------------------- */
@@ -215,6 +210,7 @@ static int add_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bo
 const struct gh_backend gh_backend_geniezone = {
 	.name = "geniezone",
 	.device = UAPI_GZVM_DEVICE,
+	.diagnoses = &gh_geniezone_diagnoses,
 	.probe = gh_geniezone_probe,
 	.vcpu_run = gh_geniezone_vcpu_run,
 	SLOTS,
@@ -223,6 +219,7 @@ const struct gh_backend gh_backend_geniezone = {
 const struct gh_backend gh_backend_halla = {
 	.name = "halla",
 	.device = UAPI_HALLA_DEVICE,
+	.diagnoses = &gh_halla_diagnoses,
 	.probe = gh_halla_probe,
 	.vcpu_run = gh_halla_vcpu_run,
 	SLOTS,

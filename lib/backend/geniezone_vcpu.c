@@ -50,7 +50,7 @@ int gh_gz_vcpu_create(struct gh_bvcpu *vcpu)
 	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, abi->requests[GH_GZ_CREATE_VCPU].number, vcpu->id);
 	if (ret < 0) {
 		free(run);
-		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU", abi->requests[GH_GZ_CREATE_VCPU].name);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
 	}
 	vcpu->fd = ret;
 	vcpu->run = run;
@@ -61,7 +61,7 @@ int gh_gz_vcpu_create(struct gh_bvcpu *vcpu)
 	/* Some kernels let nobody set registers of other vCPUs than the first; PSCI sets them anyway. */
 	if (ret < 0 && vcpu->id == 0) {
 		close_vcpu(vcpu);
-		return gh_fail_request(vcpu->vm->failure, ret, "create a vCPU", abi->requests[GH_GZ_SET_ONE_REG].name);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL);
 	}
 	return 0;
 }
@@ -88,9 +88,7 @@ int gh_gz_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value)
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);
-	return ret < 0 ? gh_fail_request(vcpu->vm->failure, ret, "set a boot register",
-					 gh_gz_abi(vcpu->vm)->requests[GH_GZ_SET_ONE_REG].name)
-		       : 0;
+	return ret < 0 ? gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */

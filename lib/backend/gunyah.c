@@ -5,14 +5,14 @@
  */
 #include "gunyah.h"
 
+#include "../diagnosis.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <gh/memory.h>
 #include <gh/vm.h>
-
-#define STEP_START "start the VM"
 
 static int gunyah_vm_create(struct gh_bvm *vm)
 {
@@ -24,7 +24,7 @@ static int gunyah_vm_create(struct gh_bvm *vm)
 	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_VM, 0);
 	if (fd < 0) {
 		free(tree);
-		return gh_fail_request(vm->failure, fd, "create a VM", GH_GUNYAH_REQUEST("GH_CREATE_VM", "0x4700"));
+		return gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
 	}
 	vm->fd = fd;
 	vm->priv = tree;
@@ -49,18 +49,19 @@ static int check_registers(const struct gh_bvm *vm)
 	if (gh_can(vm, GH_FEATURE_REGISTERS))
 		return 0;
 	if ((vm->registers_set & ~known) != 0)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
-			       "Load a stub that sets them at the start of the region with the devicetree.",
-			       "This Gunyah sets PC and x0 of the boot vCPU, and lets nobody set others.");
+		return gh_fail_cause(vm->failure, -EOPNOTSUPP, GH_CAUSE_REGISTER, "check the boot registers", NULL,
+				     "This Gunyah sets PC and x0 of the boot vCPU, and lets nobody set others.");
 	if ((vm->registers_set >> GH_REG_PC & 1) != 0 && vm->registers[GH_REG_PC] != region->gpa)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL,
-			       "Place the guest's first instruction there.",
-			       "This Gunyah begins at 0x%llx, the start of the region with the devicetree, not at 0x%llx.",
-			       (unsigned long long)region->gpa, (unsigned long long)vm->registers[GH_REG_PC]);
+		return gh_fail_as(
+			vm->failure, GH_CAUSE_REGISTER, -EOPNOTSUPP, "check the boot registers", NULL,
+			"Place the guest's first instruction there.",
+			"This Gunyah begins at 0x%llx, the start of the region with the devicetree, not at 0x%llx.",
+			(unsigned long long)region->gpa, (unsigned long long)vm->registers[GH_REG_PC]);
 	if ((vm->registers_set >> GH_REG_X0 & 1) != 0 && vm->registers[GH_REG_X0] != vm->dtb_gpa)
-		return gh_fail(vm->failure, -EOPNOTSUPP, "check the boot registers", NULL, "Use the devicetree's address.",
-			       "This Gunyah gives the guest the devicetree's address, 0x%llx, in x0.",
-			       (unsigned long long)vm->dtb_gpa);
+		return gh_fail_as(vm->failure, GH_CAUSE_REGISTER, -EOPNOTSUPP, "check the boot registers", NULL,
+				  "Use the devicetree's address.",
+				  "This Gunyah gives the guest the devicetree's address, 0x%llx, in x0.",
+				  (unsigned long long)vm->dtb_gpa);
 	return 0;
 }
 
@@ -77,8 +78,9 @@ static int check_room(const struct gh_bvm *vm)
 {
 	if (!gh_can(vm, GH_FEATURE_DEMAND_PAGING) || gh_region_find(vm, vm->dtb_gpa, tree_room(vm)) != NULL)
 		return 0;
-	return gh_fail(vm->failure, -EINVAL, "check the devicetree", NULL, "Place the devicetree lower in its region.",
-		       "This Gunyah needs a page for the devicetree, and the region ends before.");
+	return gh_fail_as(vm->failure, GH_CAUSE_TREE_PLACE, -EINVAL, "check the devicetree", NULL,
+			  "Place the devicetree lower in its region.",
+			  "This Gunyah needs a page for the devicetree, and the region ends before.");
 }
 
 /* Firmware is memory like any other for the kernel, and must be there as a whole. */
@@ -87,9 +89,10 @@ static int check_firmware(const struct gh_bvm *vm)
 	if (vm->firmware_size == 0)
 		return 0;
 	if (gh_region_find(vm, vm->firmware_gpa, vm->firmware_size) == NULL)
-		return gh_fail(vm->failure, -EINVAL, "check the firmware", NULL, "Map memory there (gh_vm_map()).",
-			       "The firmware at 0x%llx is not inside one region of memory.",
-			       (unsigned long long)vm->firmware_gpa);
+		return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, -EINVAL, "check the firmware", NULL,
+				  "Map memory there (gh_vm_map()).",
+				  "The firmware at 0x%llx is not inside one region of memory.",
+				  (unsigned long long)vm->firmware_gpa);
 	return 0;
 }
 
@@ -123,9 +126,7 @@ static int set_register(struct gh_bvm *vm, uint32_t reg, uint64_t value)
 	const struct uapi_gunyah_boot_context arg = { .reg = boot_register(reg), .value = value };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_BOOT_CONTEXT, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_START,
-					 GH_GUNYAH_REQUEST("GH_VM_SET_BOOT_CONTEXT", "0x4010470a"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_REGISTER, ret, NULL) : 0;
 }
 
 /* Without the request gunyah_vm_check() has found the hypervisor's own choice in what is asked for. */
@@ -159,9 +160,7 @@ static int set_authentication(struct gh_bvm *vm)
 	if (wanted->type == GH_AUTHENTICATION_NONE)
 		return 0;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_AUTH, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_START,
-					 GH_GUNYAH_REQUEST("GH_VM_ANDROID_SET_AUTH_TYPE", "0x40104116"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_AUTHENTICATION, ret, NULL) : 0;
 }
 
 static int set_firmware(struct gh_bvm *vm)
@@ -172,9 +171,7 @@ static int set_firmware(struct gh_bvm *vm)
 	if (vm->firmware_size == 0)
 		return 0;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_FW, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_START,
-					 GH_GUNYAH_REQUEST("GH_VM_ANDROID_SET_FW_CONFIG", "0x40104112"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_FIRMWARE, ret, NULL) : 0;
 }
 
 static int set_tree(struct gh_bvm *vm)
@@ -183,9 +180,7 @@ static int set_tree(struct gh_bvm *vm)
 	const struct uapi_gunyah_range arg = { .gpa = vm->dtb_gpa, .size = size };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_DTB, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_START,
-					 GH_GUNYAH_REQUEST("GH_VM_SET_DTB_CONFIG", "0x40104702"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_SET_DTB, ret, NULL) : 0;
 }
 
 /* The devicetree, and what else START looks at. */
@@ -200,41 +195,6 @@ static int gunyah_vm_set_dtb(struct gh_bvm *vm)
 	return ret < 0 ? ret : set_default_entry(vm);
 }
 
-/* What the resource manager's refusals mean; only the kernel's log says which it was. */
-static int explain_start(const struct gh_bvm *vm, int error)
-{
-	const char *cause = "The resource manager or the kernel refused the VM.";
-	const char *remedy = "Look for \"RM rejected message\" in the kernel's log.";
-
-	switch (error) {
-	case -ENODEV:
-		cause = "The resource manager refused the VM: shared main memory where only lent memory is allowed "
-			"(products), more "
-			"cpus than the machine has, or no resources left (VM ids).";
-		remedy = "Lend the region with the devicetree (GH_MEMORY_LEND); look for \"RM rejected message\" in the "
-			 "kernel's log.";
-		break;
-	case -EINVAL:
-		cause = "The resource manager refused the devicetree or the memory.";
-		remedy = "Compare the tree with section 2.3 of the Gunyah UAPI document; look for \"RM rejected message\" "
-			 "in the "
-			 "kernel's log.";
-		break;
-	case -ENOMEM:
-		cause = "The kernel or the hypervisor is out of memory, or this process may not lock more "
-			"(RLIMIT_MEMLOCK).";
-		remedy = "Raise the limit, use smaller regions, or restart the machine if VMs before this one leaked "
-			 "memory.";
-		break;
-	case -EPERM:
-		cause = "The resource manager does not allow this kind of VM here.";
-		break;
-	default:
-		break;
-	}
-	return gh_fail(vm->failure, error, "start the VM", GH_GUNYAH_REQUEST("GH_VM_START", "0x4703"), remedy, "%s", cause);
-}
-
 static int gunyah_vm_start(struct gh_bvm *vm)
 {
 	struct gh_gunyah_tree *tree = vm->priv;
@@ -243,12 +203,13 @@ static int gunyah_vm_start(struct gh_bvm *vm)
 	tree->is_with_guest = true;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_START, 0);
 
-	return ret < 0 ? explain_start(vm, ret) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_START, ret, NULL) : 0;
 }
 
 const struct gh_backend gh_backend_gunyah = {
 	.name = "gunyah",
 	.device = UAPI_GUNYAH_DEVICE,
+	.diagnoses = &gh_gunyah_diagnoses,
 	.possible = GH_FEATURE_SHARE | GH_FEATURE_LEND | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL |
 		    GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_MMIO_ABORT | GH_FEATURE_PAGE_FAULT |
 		    GH_FEATURE_LATE_VCPUS | GH_FEATURE_NEEDS_DTB | GH_FEATURE_READ_ONLY_MEMORY | GH_FEATURE_PROTECTED_VM |

@@ -52,9 +52,6 @@ struct gh_gunyah_tree {
 int gh_gunyah_tree_read(const struct gh_bvm *vm, struct gh_gunyah_tree *ret_tree);
 void gh_gunyah_tree_free(struct gh_gunyah_tree *tree);
 bool gh_gunyah_tree_has_bell(const struct gh_gunyah_tree *tree, uint32_t label);
-/* The number that `label` or `qcom,label` says. */
-bool gh_gunyah_label(const void *tree, int node, uint32_t *ret_label);
-bool gh_gunyah_is_shm(const void *tree, int node);
 
 /* The rest are the table's slots (backend.h), and what one file has for another. */
 

@@ -6,6 +6,7 @@
  * tree says already stays, where it can.
  */
 #include "../fdt_builder.h"
+#include "../fdt_rules.h"
 #include "gunyah.h"
 
 #include <libfdt.h>
@@ -49,12 +50,12 @@ static void look(const struct gh_fdt_writer *writer, int vdevices, struct presen
 		uint32_t label;
 		int memory;
 
-		if (gh_fdt_is_string(tree, node, "vdevice-type", "doorbell") && gh_gunyah_label(tree, node, &label))
+		if (gh_fdt_is_string(tree, node, "vdevice-type", "doorbell") && gh_fdt_read_label(tree, node, &label) == 1)
 			set(present->bells, GH_FDT_LINES, label);
-		if (!gh_gunyah_is_shm(tree, node))
+		if (!gh_fdt_is_shm(tree, node))
 			continue;
 		memory = fdt_subnode_offset(tree, node, "memory");
-		if (memory >= 0 && (gh_gunyah_label(tree, memory, &label) || gh_gunyah_label(tree, node, &label)))
+		if (memory >= 0 && gh_fdt_read_label(tree, memory, &label) == 1)
 			set(present->shms, REGIONS, label);
 	}
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define STEP_LINE "connect an eventfd to a line"
-#define STEP_BELL "add a doorbell"
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
@@ -54,9 +53,8 @@ int gh_gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec)
 {
 	if (gh_gunyah_tree_has_bell(vm->priv, spec->line))
 		return 0;
-	return gh_fail(vm->failure, -EINVAL, STEP_LINE, NULL,
-		       "Add a \"doorbell\" vdevice with this label to the devicetree.",
-		       "The devicetree has no doorbell with the label %u.", spec->line);
+	return gh_fail_cause(vm->failure, -EINVAL, GH_CAUSE_BELL_NOT_IN_TREE, STEP_LINE, NULL,
+			     "The devicetree has no doorbell with the label %u.", spec->line);
 }
 
 int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on)
@@ -72,9 +70,7 @@ int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on
 		return gh_fail(vm->failure, ret, STEP_LINE, GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x44204704"),
 			       "Keep one eventfd for the line.",
 			       "Line %u had another eventfd before, and this kernel removes nothing.", spec->line);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_LINE,
-					 GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x40104704"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IRQFD, ret, NULL) : 0;
 }
 
 /* --- doorbells ---------------------------------------------------------------------------------------------------- */
@@ -90,7 +86,5 @@ int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, boo
 	};
 	int ret = change(vm, on, UAPI_GUNYAH_FN_IOEVENTFD, &arg, sizeof(arg));
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_BELL,
-					 GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION ioeventfd", "0x40104704"))
-		       : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IOEVENTFD, ret, NULL) : 0;
 }

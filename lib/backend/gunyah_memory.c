@@ -11,14 +11,7 @@
 #include <gh/memory.h>
 
 #define STEP "map memory"
-#define STEP_RECLAIM "take memory back"
-#define REQUEST_MAP_MEM GH_GUNYAH_REQUEST("GUNYAH_VM_MAP_MEM", "0x40204709")
-#define REQUEST_MAP_CMA GH_GUNYAH_REQUEST("GH_VM_ANDROID_MAP_CMA_MEM", "0x40284115")
-#define REQUEST_SET_USER_MEM GH_GUNYAH_REQUEST("GH_VM_SET_USER_MEM_REGION", "0x40204701")
-#define REQUEST_LEND GH_GUNYAH_REQUEST("GH_VM_ANDROID_LEND_USER_MEM", "0x40204111")
-#define REQUEST_CREATE_GUEST_MEM GH_GUNYAH_REQUEST("GUNYAH_CREATE_GUEST_MEM", "0x40404708")
 #define REQUEST_CREATE_CMA_MEM GH_GUNYAH_REQUEST("GH_ANDROID_CREATE_CMA_MEM_FD", "0x4114")
-#define REQUEST_RECLAIM GH_GUNYAH_REQUEST("GH_VM_RECLAIM_REGION", "0x40104113")
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
@@ -40,9 +33,9 @@ static int contiguous_file(struct gh_bvm *vm, int device)
 
 	if (fd >= 0)
 		return fd;
-	return gh_fail(vm->failure, fd, STEP, REQUEST_CREATE_CMA_MEM,
-		       "Pass a descriptor of such a device, for example /dev/oemvm_cma.",
-		       "The descriptor %d is none of a device of contiguous memory, or that has none.", device);
+	return gh_fail_as(vm->failure, GH_CAUSE_NOT_THIS_DEVICE, fd, STEP, REQUEST_CREATE_CMA_MEM,
+			  "Pass a descriptor of such a device, for example /dev/oemvm_cma.",
+			  "The descriptor %d is none of a device of contiguous memory, or that has none.", device);
 }
 
 int gh_gunyah_vm_file(struct gh_bvm *vm, int source, uint64_t length, uint32_t flags)
@@ -58,25 +51,10 @@ int gh_gunyah_vm_file(struct gh_bvm *vm, int source, uint64_t length, uint32_t f
 	if ((flags & GH_MEMORY_CONTIGUOUS) != 0)
 		return contiguous_file(vm, source);
 	fd = vm->sys->ioctl(vm->sys, vm->dev, UAPI_GUNYAH_CREATE_GUEST_MEM, (uintptr_t)&arg);
-	return fd < 0 ? gh_fail_request(vm->failure, fd, STEP, REQUEST_CREATE_GUEST_MEM) : fd;
+	return fd < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_FILE, fd, NULL) : fd;
 }
 
 /* --- mapping ------------------------------------------------------------------------------------------------------ */
-
-static int explain_user(struct gh_bvm *vm, const struct gh_region *region, int error, const char *request)
-{
-	if (error == -ENOMEM)
-		return gh_fail_lock_limit(vm, error, request, region->length);
-	if (error == -EFAULT)
-		return gh_fail(
-			vm->failure, error, STEP, request, "Map all of it, readable, and writable if the guest may write.",
-			"The kernel cannot pin the pages at %p: not mapped, without the access, or beyond a file's end.",
-			(void *)region->host);
-	if (error == -EPERM)
-		return gh_fail(vm->failure, error, STEP, request, "Map memory in the process that opened the VM.",
-			       "The VM belongs to another process.");
-	return gh_fail_request(vm->failure, error, STEP, request);
-}
 
 static int map_user(struct gh_bvm *vm, const struct gh_region *region)
 {
@@ -93,7 +71,7 @@ static int map_user(struct gh_bvm *vm, const struct gh_region *region)
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, by_request ? UAPI_GUNYAH_LEND_USER_MEM : UAPI_GUNYAH_SET_USER_MEM,
 				(uintptr_t)&arg);
 
-	return ret < 0 ? explain_user(vm, region, ret, by_request ? REQUEST_LEND : REQUEST_SET_USER_MEM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, by_request ? GH_REQUEST_LEND : GH_REQUEST_MAP, ret, region) : 0;
 }
 
 static struct uapi_gunyah_map_mem file_argument(const struct gh_region *region)
@@ -114,11 +92,7 @@ static int map_file(struct gh_bvm *vm, const struct gh_region *region)
 	const struct uapi_gunyah_map_mem arg = file_argument(region);
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_MEM, (uintptr_t)&arg);
 
-	if (ret == -EINVAL && region->state != GH_REGION_SHARED)
-		return gh_fail(vm->failure, ret, STEP, REQUEST_MAP_MEM,
-			       "Boot the host with rodata=full, or share the memory.",
-			       "The kernel refused to lend the memory: it must be able to unmap single pages of its own.");
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP, REQUEST_MAP_MEM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP_FILE, ret, region) : 0;
 }
 
 static int map_contiguous(struct gh_bvm *vm, const struct gh_region *region)
@@ -134,7 +108,7 @@ static int map_contiguous(struct gh_bvm *vm, const struct gh_region *region)
 	};
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_CMA, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP, REQUEST_MAP_CMA) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP_CONTIGUOUS, ret, region) : 0;
 }
 
 int gh_gunyah_vm_map(struct gh_bvm *vm, const struct gh_region *region)
@@ -154,7 +128,7 @@ static int unmap_file(struct gh_bvm *vm, const struct gh_region *region)
 	/* Exactly as it was mapped: other flags are another binding. */
 	arg.flags |= UAPI_GUNYAH_MAP_UNMAP;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_MAP_MEM, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_RECLAIM, REQUEST_MAP_MEM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
 /* Kernels that lend by a flag delete a region whose size becomes 0: from their list, not from a guest that runs. */
@@ -168,7 +142,7 @@ static int delete_region(struct gh_bvm *vm, const struct gh_region *region)
 		return -EOPNOTSUPP;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
 
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_RECLAIM, REQUEST_SET_USER_MEM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
 int gh_gunyah_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)
@@ -183,9 +157,5 @@ int gh_gunyah_vm_reclaim(struct gh_bvm *vm, uint64_t gpa, uint64_t length)
 	const struct uapi_gunyah_range arg = { .gpa = gpa, .size = length };
 	int ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_RECLAIM, (uintptr_t)&arg);
 
-	if (ret == -EBUSY || ret == -EAGAIN)
-		return gh_fail(vm->failure, ret, STEP_RECLAIM, REQUEST_RECLAIM,
-			       "Try again later, or leave these pages with the guest.",
-			       "The hypervisor was busy with the pages at 0x%llx.", (unsigned long long)gpa);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, STEP_RECLAIM, REQUEST_RECLAIM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_RECLAIM, ret, NULL) : 0;
 }

@@ -65,10 +65,10 @@ struct found {
 
 /* --- other dialects ----------------------------------------------------------------------------------------------- */
 
-static int foreign_dialect(struct gh_failure *failure, const char *dialect, const char *remedy)
+static int foreign_dialect(struct gh_failure *failure, enum gh_cause cause, const char *dialect)
 {
-	return gh_fail(failure, -ENODEV, STEP, REQUEST_CREATE_VM, remedy,
-		       "The device speaks another dialect of Gunyah: %s.", dialect);
+	return gh_fail_cause(failure, -ENODEV, cause, STEP, REQUEST_CREATE_VM,
+			     "The device speaks another dialect of Gunyah: %s.", dialect);
 }
 
 /* CREATE_VM was refused with EINVAL: the device of Qualcomm's kernels 5.10 and 5.15 has the same name. */
@@ -83,8 +83,8 @@ static int check_vendor(struct gh_sys *sys, int dev, struct gh_failure *failure)
 	/* KVM refuses what it does not know with EINVAL, too. */
 	if (vm < 0 && sys->ioctl(sys, dev, UAPI_KVM_GET_API_VERSION, 0) >= 0)
 		return -ENODEV;
-	return foreign_dialect(failure, "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)",
-			       "It gives a VMM neither memory nor exits; use a phone with kernel 6.1 or later.");
+	return foreign_dialect(failure, GH_CAUSE_VENDOR_DIALECT,
+			       "Qualcomm's own interface of the kernels 5.10 and 5.15 (requests 0xb2..)");
 }
 
 /* --- probes ------------------------------------------------------------------------------------------------------- */
@@ -279,11 +279,11 @@ static int check_found(const struct found *found, struct gh_failure *failure)
 	const uint32_t files = HAS_FILES | HAS_MAP_FILE;
 
 	if ((found->has & (HAS_DESCRIPTORS | HAS_NAMES)) == 0)
-		return foreign_dialect(failure, "without functions by type, and without functions by name",
-				       "Update the kernel.");
+		return foreign_dialect(failure, GH_CAUSE_DIALECT,
+				       "without functions by type, and without functions by name");
 	if ((found->has & HAS_USER_MEMORY) == 0 && (found->has & files) != files)
-		return foreign_dialect(failure, "without memory of the process, and without guest memory files",
-				       "Update the kernel.");
+		return foreign_dialect(failure, GH_CAUSE_DIALECT,
+				       "without memory of the process, and without guest memory files");
 	return 0;
 }
 

@@ -20,14 +20,13 @@
 
 static int map_run_page(struct gh_bvcpu *vcpu)
 {
-	const char *request = GH_GUNYAH_REQUEST("GH_VCPU_MMAP_SIZE", "0x4706");
 	struct gh_sys *sys = vcpu->vm->sys;
 	int size = sys->ioctl(sys, vcpu->fd, UAPI_GUNYAH_MMAP_SIZE, 0);
 
 	if (size < 0)
-		return gh_fail_request(vcpu->vm->failure, size, STEP_CREATE, request);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, size, NULL);
 	if ((size_t)size < sizeof(struct uapi_gunyah_run))
-		return gh_fail_request(vcpu->vm->failure, -EPROTO, STEP_CREATE, request);
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_RUN_PAGE, -EPROTO, NULL);
 	/* Exactly this much: the kernel breaks on a touch of a second page (section 10.2). */
 	vcpu->run_size = (size_t)size;
 	return sys->mmap(sys, NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, &vcpu->run);
@@ -52,13 +51,12 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 	int ret;
 
 	if (vcpu->id >= tree->n_cpus)
-		return gh_fail(vcpu->vm->failure, -EINVAL, STEP_CREATE, NULL, "Add a cpu node for each vCPU.",
-			       "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
-			       tree->n_cpus);
+		return gh_fail_cause(vcpu->vm->failure, -EINVAL, GH_CAUSE_VCPU_NOT_IN_TREE, STEP_CREATE, NULL,
+				     "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
+				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
-		return gh_fail_request(vcpu->vm->failure, ret, STEP_CREATE,
-				       GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION vcpu", "0x40104704"));
+		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
 	vcpu->fd = ret;
 	ret = map_run_page(vcpu);
 	if (ret < 0) {

@@ -73,23 +73,26 @@ static int kvm_probe(struct gh_sys *sys, int fd, struct gh_caps *ret_caps, struc
 		return -ENODEV;
 	if (version == UAPI_KVM_API_VERSION_GUNYAH) {
 		ret_caps->dialect = "Gunyah behind KVM's interface (version 13)";
-		return gh_fail(
-			failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
+		return gh_fail_as(
+			failure, GH_CAUSE_KVM_FRONTED, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
 			"Boot a kernel with Gunyah's own driver, which has /dev/gunyah: Android's from 6.1 on.",
 			"Gunyah behind KVM's interface (version 13), as proposed in 2025: no doorbells, no direct lines, "
 			"one vCPU, and no word of how the guest ended.");
 	}
 	if (version != UAPI_KVM_API_VERSION)
-		return gh_fail(failure, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION", "Use a kernel from Linux 2.6.22 on.",
-			       "The device speaks version %d of KVM's interface, not %d.", version, UAPI_KVM_API_VERSION);
+		return gh_fail_as(failure, GH_CAUSE_MACHINE, -ENODEV, STEP_PROBE, "KVM_GET_API_VERSION",
+				  "Use a kernel from Linux 2.6.22 on.",
+				  "The device speaks version %d of KVM's interface, not %d.", version,
+				  UAPI_KVM_API_VERSION);
 	/* Every arm64 KVM has PSCI, and none of the others. */
 	if (capability(sys, fd, UAPI_KVM_CAP_ARM_PSCI_0_2) == 0)
-		return gh_fail(failure, -ENODEV, STEP_PROBE, "KVM_CHECK_EXTENSION",
-			       "Run on an arm64 machine, or in an emulated one (tools/arm64-run).",
-			       "The KVM of this machine runs guests of another architecture than arm64.");
+		return gh_fail_as(failure, GH_CAUSE_MACHINE, -ENODEV, STEP_PROBE, "KVM_CHECK_EXTENSION",
+				  "Run on an arm64 machine, or in an emulated one (tools/arm64-run).",
+				  "The KVM of this machine runs guests of another architecture than arm64.");
 	if (capability(sys, fd, UAPI_KVM_CAP_IMMEDIATE_EXIT) == 0)
-		return gh_fail(failure, -ENODEV, STEP_PROBE, "KVM_CHECK_EXTENSION", "Use a kernel from Linux 4.12 on.",
-			       "This KVM cannot be interrupted without a race (no immediate_exit).");
+		return gh_fail_as(failure, GH_CAUSE_MACHINE, -ENODEV, STEP_PROBE, "KVM_CHECK_EXTENSION",
+				  "Use a kernel from Linux 4.12 on.",
+				  "This KVM cannot be interrupted without a race (no immediate_exit).");
 	read_caps(sys, fd, ret_caps);
 	return 0;
 }
@@ -352,9 +355,8 @@ static int kvm_vcpu_abort(struct gh_bvcpu *vcpu)
 static int explain(struct gh_bvcpu *vcpu, int error)
 {
 	if (error == -ENOSYS)
-		return gh_fail(
-			vcpu->failure, error, STEP_RUN, "KVM_RUN",
-			"Let the guest use plain loads and stores for device memory.",
+		return gh_fail_cause(
+			vcpu->failure, error, GH_CAUSE_UNDESCRIBED_ACCESS, STEP_RUN, "KVM_RUN",
 			"The guest made an access to device memory that the CPU does not describe (ldp, stp, SIMD).");
 	if (error == -ENOEXEC)
 		return gh_fail(vcpu->failure, error, STEP_RUN, "KVM_RUN", "Report this with the kernel's version.",

@@ -19,11 +19,11 @@ static int set_attribute(struct gh_bvm *vm, uint32_t group, uint64_t attribute, 
 
 	if (ret >= 0)
 		return 0;
-	return gh_fail(vm->failure, ret, STEP_GIC, "KVM_SET_DEVICE_ATTR",
-		       "Choose other addresses in gh_vm_options::gic_distributor and gic_redistributors.",
-		       "The kernel refused attribute %llu of group %u (distributor at %#llx, redistributors at %#llx).",
-		       (unsigned long long)attribute, group, (unsigned long long)vm->gic_distributor,
-		       (unsigned long long)vm->gic_redistributors);
+	return gh_fail_cause(
+		vm->failure, ret, GH_CAUSE_INTERRUPT_CONTROLLER, STEP_GIC, "KVM_SET_DEVICE_ATTR",
+		"The kernel refused attribute %llu of group %u (distributor at %#llx, redistributors at %#llx).",
+		(unsigned long long)attribute, group, (unsigned long long)vm->gic_distributor,
+		(unsigned long long)vm->gic_redistributors);
 }
 
 int gh_kvm_irqchip_check(struct gh_bvm *vm)
@@ -33,8 +33,9 @@ int gh_kvm_irqchip_check(struct gh_bvm *vm)
 
 	if (ret != -ENODEV)
 		return ret;
-	return gh_fail(vm->failure, ret, STEP_GIC, "KVM_CREATE_DEVICE", "Use a machine with a GICv3 or newer.",
-		       "The host's interrupt controller cannot give guests a GICv3; a GICv2 host cannot.");
+	return gh_fail_as(vm->failure, GH_CAUSE_INTERRUPT_CONTROLLER, ret, STEP_GIC, "KVM_CREATE_DEVICE",
+			  "Use a machine with a GICv3 or newer.",
+			  "The host's interrupt controller cannot give guests a GICv3; a GICv2 host cannot.");
 }
 
 /* Before the first vCPU, so that each one gets its redistributor. */

@@ -17,6 +17,7 @@
 #define SMALL_TREE 16384u
 #define OWNER_VMID 3u
 #define RM_HANDLE_FIRST 0x100u
+#define COMPATIBLES_MAX 6
 
 /* libfdt's codes, seen from user space: everything that does not fit or makes no sense is a bad argument. */
 static int result(int code)
@@ -24,12 +25,12 @@ static int result(int code)
 	return code < 0 ? -EINVAL : 0;
 }
 
-/* Room for everything that is added: the nodes of each vdevice and each parcel, and the fixed ones. */
+/* Room for everything that is added: the nodes of each vdevice, what is copied to them, each parcel, and the fixed ones. */
 static size_t room(const void *fdt, const struct rm_tree *tree, const struct rm_memory *memory)
 {
 	size_t paths = tree->doorbell_count + tree->shm_count;
 
-	return fdt_totalsize(fdt) + 4096 + paths * (2 * RM_PATH_MAX + 512) + memory->count * 512;
+	return 2 * (size_t)fdt_totalsize(fdt) + 4096 + paths * (2 * RM_PATH_MAX + 512) + memory->count * 512;
 }
 
 /* The node at `path`, made with all its parents if it is not there; negative on failure. */
@@ -105,9 +106,12 @@ static int push_compatible(void *fdt, int node, const void *source, int vdevice)
 {
 	int length;
 	const void *value = fdt_getprop(source, vdevice, "push-compatible", &length);
+	int count = fdt_stringlist_count(source, vdevice, "push-compatible");
 
 	if (value == NULL)
 		return 0;
+	if (count < 1 || count > COMPATIBLES_MAX)
+		return -FDT_ERR_BADVALUE;
 	return fdt_setprop(fdt, node, "compatible", value, length);
 }
 
@@ -116,6 +120,9 @@ static int generate_path(const void *source, int vdevice, const char **ret_path)
 	const char *path = gunyah_rm_string(source, vdevice, "generate");
 
 	if (path == NULL || path[0] != '/' || strlen(path) >= RM_PATH_MAX)
+		return -FDT_ERR_BADPATH;
+	/* What is below /memory would be lost when that is replaced. */
+	if (strncmp(path, "/memory", 7) == 0 && (path[7] == '/' || path[7] == '@' || path[7] == 0))
 		return -FDT_ERR_BADPATH;
 	*ret_path = path;
 	return 0;

@@ -102,6 +102,23 @@ static int read_name(const void *fdt, int config, struct rm_tree *tree)
 	return 0;
 }
 
+/* Text such as 12345678-9abc-def0-1234-56789abcdef0, if it is there. */
+static int check_guid(const void *fdt, int config)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	const char *guid = gunyah_rm_string(fdt, config, "vm-guid");
+
+	if (guid == NULL)
+		return fdt_getprop(fdt, config, "vm-guid", NULL) == NULL ? 0 : -EINVAL;
+	if (strlen(guid) != strlen(form))
+		return -EINVAL;
+	for (size_t i = 0; form[i] != 0; i++) {
+		if (form[i] == '-' ? guid[i] != '-' : strchr("0123456789abcdefABCDEF", guid[i]) == NULL)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int read_memory(const void *fdt, int config, struct rm_tree *tree)
 {
 	int node = fdt_subnode_offset(fdt, config, "memory");
@@ -142,6 +159,12 @@ static int check_memory_nodes(const void *fdt)
 	}
 }
 
+/* Aliases are not followed: one that names itself would be followed for ever. */
+static int path_offset(const void *fdt, const char *path)
+{
+	return path[0] == '/' ? fdt_path_offset(fdt, path) : -FDT_ERR_BADPATH;
+}
+
 /* A path string, or else the controller that the root names: a phandle in `config` is read as no path at all. */
 static int find_gic(const void *fdt, int config)
 {
@@ -152,7 +175,7 @@ static int find_gic(const void *fdt, int config)
 		const char *path = gunyah_rm_string(fdt, interrupts, "config");
 
 		if (path != NULL)
-			return fdt_path_offset(fdt, path);
+			return path_offset(fdt, path);
 		if (gunyah_rm_u32(fdt, interrupts, "config", &phandle) < 0)
 			return -FDT_ERR_NOTFOUND;
 	}
@@ -219,13 +242,15 @@ static bool can_be_started(const void *fdt, int node)
 static int read_cpus(const void *fdt, int vcpus, struct rm_tree *tree)
 {
 	const char *path = vcpus < 0 ? NULL : gunyah_rm_string(fdt, vcpus, "config");
-	int cpus = fdt_path_offset(fdt, path != NULL ? path : "/cpus");
+	int cpus = path_offset(fdt, path != NULL ? path : "/cpus");
 	int node;
 
 	if (cpus < 0)
 		return -EINVAL;
 	fdt_for_each_subnode(node, fdt, cpus)
 	{
+		if (fdt_getprop(fdt, node, "status", NULL) != NULL && gunyah_rm_string(fdt, node, "status") == NULL)
+			return -EINVAL;
 		if (!is_cpu(fdt, node))
 			continue;
 		if (tree->cpus > 0 && !can_be_started(fdt, node))
@@ -310,6 +335,9 @@ static int read_vdevice(const void *fdt, int node, struct rm_tree *tree)
 		return read_doorbell(fdt, node, tree);
 	if (strcmp(type, "shm") == 0 || strcmp(type, "shm-doorbell") == 0)
 		return read_shm(fdt, node, tree);
+	if (strcmp(type, "message-queue") == 0 &&
+	    (fdt_getprop(fdt, node, "is-sender", NULL) == NULL) == (fdt_getprop(fdt, node, "is-receiver", NULL) == NULL))
+		return -EINVAL;
 	for (size_t i = 0; i < sizeof(vdevice_types) / sizeof(vdevice_types[0]); i++) {
 		if (strcmp(type, vdevice_types[i]) == 0)
 			return 0;
@@ -352,6 +380,8 @@ static int read_config(const void *fdt, struct rm_tree *tree)
 	if (config < 0)
 		return -ENODEV;
 	ret = read_name(fdt, config, tree);
+	if (ret == 0)
+		ret = check_guid(fdt, config);
 	if (ret == 0)
 		ret = read_memory(fdt, config, tree);
 	if (ret == 0)

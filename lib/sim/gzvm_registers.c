@@ -56,7 +56,7 @@ long gzvm_set_one_reg(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	struct uapi_gzvm_one_reg reg;
 	uint8_t bytes[8] = { 0 };
 	uint64_t value = 0;
-	size_t size;
+	size_t size = 0;
 	int ret;
 
 	if (vm->switches->registers_of_first_only && vcpu->id != 0)

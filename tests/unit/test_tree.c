@@ -45,11 +45,11 @@ static const struct {
 	{ { .no_cpu = true }, REFUSED_HERE },
 	{ { .defect = TREE_DISABLED_CPU }, REFUSED_HERE },
 	{ { .cpus = 9 }, REFUSED_THERE },
-	{ { .defect = TREE_BAD_INTERRUPTS }, REFUSED_THERE },
-	{ { .defect = TREE_PHANDLE_NO_ROOT }, REFUSED_THERE },
-	{ { .defect = TREE_GIC_V2 }, REFUSED_THERE },
-	{ { .defect = TREE_UNKNOWN_VDEVICE }, REFUSED_THERE },
-	{ { .reserved_gpa = 0xa0000000, .reserved_size = 0x1000 }, REFUSED_THERE },
+	{ { .defect = TREE_BAD_INTERRUPTS }, REFUSED_HERE },
+	{ { .defect = TREE_PHANDLE_NO_ROOT }, REFUSED_HERE },
+	{ { .defect = TREE_GIC_V2 }, REFUSED_HERE },
+	{ { .defect = TREE_UNKNOWN_VDEVICE }, REFUSED_HERE },
+	{ { .reserved_gpa = 0xa0000000, .reserved_size = 0x1000 }, REFUSED_HERE },
 };
 
 START_TEST(test_tree)

@@ -59,6 +59,7 @@ struct gh_region {
 	int fd;
 	bool contiguous; /* of GH_MEMORY_CONTIGUOUS */
 	bool anonymous;  /* the library's, and of no file */
+	bool swiotlb;    /* of GH_MEMORY_SWIOTLB */
 	uint64_t fd_offset;
 };
 
@@ -124,6 +125,7 @@ struct gh_bvm {
 	void *priv; /* the backend's own, allocated by vm_create and freed by vm_destroy */
 	uint64_t firmware_gpa;
 	uint64_t firmware_size; /* 0: no firmware */
+	bool is_protected;      /* without firmware */
 	struct gh_authentication authentication;
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #define STEP_FIRMWARE "set the firmware"
+#define STEP_PROTECTION "protect the VM"
 #define STEP_AUTHENTICATION "set the authentication"
 
 static int check_open(struct gh_vm *vm, const char *step)
@@ -27,6 +28,12 @@ static int check_range(struct gh_vm *vm, const char *step, uint64_t gpa, uint64_
 	return 0;
 }
 
+/* Where a kernel wants to know it when the VM is made, and when it is given memory. */
+static int begin_anew(struct gh_vm *vm, const char *step)
+{
+	return gh_is_quirky(&vm->b, GH_QUIRK_PROTECTED_AT_BIRTH) ? gh_vm_renew(vm, step) : 0;
+}
+
 /* --- firmware ----------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
@@ -42,9 +49,11 @@ static int set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 	ret = check_range(vm, STEP_FIRMWARE, gpa, size);
 	if (ret < 0)
 		return ret;
+	if (vm->b.firmware_gpa == gpa && vm->b.firmware_size == size)
+		return 0;
 	vm->b.firmware_gpa = gpa;
 	vm->b.firmware_size = size;
-	return 0;
+	return begin_anew(vm, STEP_FIRMWARE);
 }
 
 int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size)
@@ -53,8 +62,43 @@ int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = set_firmware(vm, gpa, size);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* --- protection without firmware ---------------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static int set_protected(struct gh_vm *vm, bool on)
+{
+	int ret = check_open(vm, STEP_PROTECTION);
+
+	if (ret < 0)
+		return ret;
+	if (!gh_can(&vm->b, GH_FEATURE_BARE_PROTECTION))
+		return gh_fail(&vm->failure, -EOPNOTSUPP, STEP_PROTECTION, NULL,
+			       "Give it firmware (gh_vm_set_firmware()), or lend its memory, where that can be.",
+			       "This hypervisor's kernel does not protect VMs without firmware.");
+	if (vm->b.is_protected == on)
+		return 0;
+	vm->b.is_protected = on;
+	return begin_anew(vm, STEP_PROTECTION);
+}
+
+int gh_vm_set_protected(struct gh_vm *vm, int on)
+{
+	int ret;
+
+	if (vm == NULL)
+		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return -EPERM;
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = set_protected(vm, on != 0);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

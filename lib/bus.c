@@ -69,8 +69,9 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
 	/* The next access may come here directly, if nobody else wants it and it passes no full barrier. */
-	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL ||
-	    gh_bus_has_doorbell(table, entry->gpa, entry->last))
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL)
+		return;
+	if (table->n_doorbells != 0 && gh_bus_has_doorbell(table, entry->gpa, entry->last))
 		return;
 	slot->generation = table->generation;
 	slot->last = entry->range;
@@ -212,15 +213,18 @@ RARE static int answer_unmatched(struct gh_vcpu *vcpu, const struct gh_exit_mmio
 {
 	uint32_t policy;
 	uint64_t value;
+	int ret;
 
 	gh_bus_count(mmio->is_store != 0 ? &vcpu->bus.unmatched_stores : &vcpu->bus.unmatched_loads);
 	*ret_value = 0;
+	ret = gh_fault_check_access(vcpu, mmio);
+	if (ret < 0)
+		return ret;
 	look_up_policy(vcpu, &policy, &value);
 	if (policy == GH_BUS_UNMATCHED_PASS)
 		return GH_BUS_UNMATCHED;
 	if (policy == GH_BUS_UNMATCHED_FAIL) {
-		int ret = refuse(vcpu);
-
+		ret = refuse(vcpu);
 		if (ret != -EOPNOTSUPP)
 			return ret;
 	}

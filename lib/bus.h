@@ -31,6 +31,8 @@
  * not, so that nobody waits for one from inside a handler of the same VM. A doorbell is found in a look-up and rung behind it,
  * in the slot as a range: the write may wait for somebody who reads.
  *
+ * tests/model/bus.pml is all this for a model checker.
+ *
  * Locks: bus->lock may be taken under the VM's lock, never the other way round. No callback under either of them.
  */
 #ifndef GH_LIB_BUS_H

@@ -67,6 +67,8 @@ static const char *name_feature(enum gh_feature feature)
 		return "timer-wakeup";
 	case GH_FEATURE_LATE_MEMORY:
 		return "late-memory";
+	case GH_FEATURE_BARE_PROTECTION:
+		return "bare-protection";
 	}
 	return NULL;
 }
@@ -118,6 +120,8 @@ static const char *name_quirk(enum gh_quirk quirk)
 		return "shows-answered-time";
 	case GH_QUIRK_NO_FAULT_ADDRESS:
 		return "no-fault-address";
+	case GH_QUIRK_PROTECTED_AT_BIRTH:
+		return "protected-at-birth";
 	}
 	return NULL;
 }

@@ -31,3 +31,29 @@ int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 	(void)sys->ppoll(sys, NULL, 0, &nap);
 	return 0;
 }
+
+/*
+ * Kernels report a page fault for lent memory only: an access to a page of shared memory that is not to be had comes as one to
+ * a device. There is none, and a guest whose memory reads as nothing fails much later.
+ */
+int gh_fault_check_access(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
+{
+	const uint32_t needed = mmio->is_store != 0 ? GH_MEMORY_WRITE : GH_MEMORY_READ;
+	struct gh_vm *vm = vcpu->vm;
+	const struct gh_region *region;
+	bool is_memory;
+
+	if (!gh_can(&vm->b, GH_FEATURE_DEMAND_PAGING))
+		return 0;
+	(void)pthread_mutex_lock(&vm->lock);
+	region = gh_region_find(&vm->b, mmio->gpa, mmio->width);
+	is_memory = region != NULL && (region->prot & needed) != 0;
+	(void)pthread_mutex_unlock(&vm->lock);
+	if (!is_memory)
+		return 0;
+	return gh_fail_as(
+		&vcpu->failure, GH_CAUSE_LOCK_LIMIT, -EFAULT, "run the VM", "RUN",
+		"Raise the limit of locked memory (RLIMIT_MEMLOCK), use less memory, or lend it.",
+		"The kernel has no page for the guest's memory at 0x%llx, and reports the access as one to a device.",
+		(unsigned long long)mmio->gpa);
+}

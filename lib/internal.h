@@ -55,7 +55,9 @@ struct gh_mapping {
 	size_t length;
 	void *locked; /* NULL: nothing is */
 	size_t locked_length;
-	int fd; /* of a mapping: the kernel's own file that it is of (gh_backend::vm_file); -1: none */
+	int fd;       /* of a mapping: the kernel's own file that it is of (gh_backend::vm_file); -1: none */
+	void *hidden; /* a caller's, from forked children; NULL: not */
+	size_t hidden_length;
 };
 
 struct gh_courier;
@@ -244,11 +246,11 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 /* memory.c */
 /* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
-/* The same under the lock; parts of what was mapped at once follow each other. */
-uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left);
 /* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
 int gh_regions_give_up(struct gh_vm *vm);
-/* Is all of it what one gh_vm_map() has mapped? */
+/* Bytes of this part and of those that follow it. */
+uint64_t gh_region_length_from(const struct gh_bvm *vm, uint32_t index);
+/* memory_access.c: is all of it what one gh_vm_map() has mapped? */
 bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length);
 /* One part to the kernel. Failures are explained. */
 int gh_region_hand_over(struct gh_vm *vm, struct gh_region *region);
@@ -270,6 +272,8 @@ void gh_vcpu_sit_out_pause(struct gh_vcpu *vcpu);
 
 /* fault.c: 0 after a nap: run again. Or it will not pass, and the failure says why. */
 int gh_fault_retry(struct gh_vcpu *vcpu, const struct gh_exit *exit);
+/* -EFAULT, explained: an access that no device takes is one to memory that the kernel could not provide. */
+int gh_fault_check_access(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);
 
 /* vcpu.c; serial */
 int gh_vcpu_make(struct gh_vcpu *vcpu);

@@ -211,6 +211,16 @@ static int activate(struct gh_ioevent *ioevent)
 	return ret;
 }
 
+/* Twice if need be: a kernel may lose for ever what is still there when its VM goes (section 9 of the GenieZone document). */
+static void take_from_kernel(struct gh_ioevent *ioevent)
+{
+	struct gh_bvm *b = &ioevent->vm->b;
+	int ret = b->ops->ioevent(b, &ioevent->spec, false);
+
+	if (ret < 0 && ret != -ENOENT)
+		(void)b->ops->ioevent(b, &ioevent->spec, false);
+}
+
 /*
  * A kernel that removes all doorbells of an address gets the others again. Their stores make exits in between; a backend
  * that asks whose these were (gh_ioevent_signal()) waits for the lock, and finds them.
@@ -242,7 +252,7 @@ static void deactivate(struct gh_ioevent *ioevent)
 	if (!ioevent->active)
 		return;
 	count(ioevent, false);
-	(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+	take_from_kernel(ioevent);
 	if (gh_is_quirky(&vm->b, GH_QUIRK_REMOVES_BY_ADDRESS))
 		repair(ioevent);
 }
@@ -296,7 +306,7 @@ void gh_ioevents_deactivate(struct gh_vm *vm)
 		if (!ioevent->active)
 			continue;
 		count(ioevent, false);
-		(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+		take_from_kernel(ioevent);
 	}
 }
 
@@ -340,7 +350,7 @@ void gh_ioevents_free(struct gh_vm *vm)
 
 		vm->ioevents = ioevent->next;
 		if (ioevent->active && !vm->b.in_child)
-			(void)vm->b.ops->ioevent(&vm->b, &ioevent->spec, false);
+			take_from_kernel(ioevent);
 		withdraw(ioevent);
 		ioevent_free(ioevent);
 	}

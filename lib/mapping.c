@@ -148,6 +148,8 @@ void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
 
 	if (mapping->locked != NULL)
 		(void)sys->munlock(sys, mapping->locked, mapping->locked_length);
+	if (mapping->hidden != NULL)
+		(void)sys->madvise(sys, mapping->hidden, mapping->hidden_length, MADV_DOFORK);
 	if (mapping->address == NULL)
 		return;
 	(void)sys->munmap(sys, mapping->address, mapping->length);
@@ -228,6 +230,21 @@ int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region 
 	return ret;
 }
 
+/* GZ 9: pages of a running guest must not be shared with a forked child. The library's own never are. */
+static void hide(struct gh_vm *vm, const struct gh_region *region, struct gh_mapping *mapping)
+{
+	struct gh_sys *sys = vm->b.sys;
+
+	if (mapping->address != NULL)
+		return;
+	if (sys->madvise(sys, region->host, (size_t)region->length, MADV_DONTFORK) < 0) {
+		gh_vm_log(vm, "%s: forked children will share the memory: do not fork.", STEP);
+		return;
+	}
+	mapping->hidden = region->host;
+	mapping->hidden_length = (size_t)region->length;
+}
+
 /*
  * GZ 9: the guest's first touch of a page that the kernel thinks old can break the host. A limit that is too low for a lock is
  * told, and no more, because the memory can be used all the same. Not earlier: a lock on a part of a caller's mapping would
@@ -237,7 +254,10 @@ void gh_mapping_keep(struct gh_vm *vm, const struct gh_region *region, struct gh
 {
 	int ret;
 
-	if (!gh_is_quirky(&vm->b, GH_QUIRK_MEMORY_MUST_STAY) || mapping->locked != NULL)
+	if (!gh_is_quirky(&vm->b, GH_QUIRK_MEMORY_MUST_STAY))
+		return;
+	hide(vm, region, mapping);
+	if (mapping->locked != NULL)
 		return;
 	ret = lock(vm, region, mapping, LOCK_ON_FAULT);
 	if (ret == 0)

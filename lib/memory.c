@@ -10,7 +10,8 @@
 #define STEP "map memory"
 
 #define ALL_FLAGS                                                                                                          \
-	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS)
+	(GH_MEMORY_RWX | GH_MEMORY_LEND | GH_MEMORY_HUGE | GH_MEMORY_PREFAULT | GH_MEMORY_LOCK | GH_MEMORY_CONTIGUOUS |    \
+	 GH_MEMORY_SWIOTLB)
 
 /* The structure's first version ended here. */
 #define FIRST_SIZE offsetof(struct gh_memory, fd)
@@ -261,9 +262,9 @@ static int hand_over_parts(struct gh_vm *vm, const struct gh_region *whole, uint
 
 /*
  * A part was refused: the kernel may have others, or even this one in its table. Where it gives nothing back, only a new VM
- * has none of them.
+ * has none of them; and if the VM runs already, the guest keeps what it has got. False: so it is.
  */
-static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
+static bool take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 {
 	struct gh_failure failure = vm->failure;
 	uint32_t handed = vm->b.n_regions - first;
@@ -271,11 +272,17 @@ static void take_back(struct gh_vm *vm, uint32_t first, uint32_t parts)
 
 	for (uint32_t i = first; i < first + handed && clean; i++)
 		clean = vm->b.ops->vm_unmap(&vm->b, vm->regions[i]) == 0;
+	vm->failure = failure;
+	if (!clean && handed != 0 && atomic_load(&vm->state) == GH_VM_STARTED) {
+		free_parts(vm, parts - handed);
+		return false;
+	}
 	vm->b.n_regions = first;
 	free_parts(vm, parts);
-	if (!clean)
+	if (!clean && atomic_load(&vm->state) == GH_VM_OPEN)
 		(void)gh_vm_renew(vm, STEP);
 	vm->failure = failure;
+	return true;
 }
 
 /* What comes after the start: the guest has it from now on. */
@@ -302,14 +309,18 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 		ret = gh_mapping_prepare(vm, memory->flags, whole, &mapping);
 	if (ret == 0)
 		ret = hand_over_parts(vm, whole, parts);
-	if (ret < 0) {
-		take_back(vm, first, parts);
+	if (ret < 0 && take_back(vm, first, parts)) {
 		gh_mapping_free(vm, &mapping);
 		return ret;
 	}
 	gh_mapping_keep(vm, whole, &mapping);
 	vm->mappings[first] = mapping;
-	return atomic_load(&vm->state) == GH_VM_STARTED ? lend_at_once(vm) : 0;
+	if (atomic_load(&vm->state) == GH_VM_STARTED) {
+		int lent = lend_at_once(vm);
+
+		ret = ret < 0 ? ret : lent;
+	}
+	return ret;
 }
 
 /* Under the lock. */
@@ -323,6 +334,7 @@ static int map(struct gh_vm *vm, const struct gh_memory *memory, uint32_t *ret_i
 		.host = memory->host,
 		.fd = -1,
 		.contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0,
+		.swiotlb = (memory->flags & GH_MEMORY_SWIOTLB) != 0,
 		.anonymous = memory->host == NULL && memory->fd < 0 && !gh_is_quirky(&vm->b, GH_QUIRK_OWN_FILES_ONLY),
 	};
 	uint32_t first = vm->b.n_regions;
@@ -376,7 +388,7 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 }
 
 /* With its parts. */
-static uint64_t length_from(const struct gh_bvm *vm, uint32_t index)
+uint64_t gh_region_length_from(const struct gh_bvm *vm, uint32_t index)
 {
 	uint64_t length = 0;
 
@@ -402,7 +414,7 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 		const struct gh_region *region = vm->regions[index];
 
 		info.gpa = region->gpa;
-		info.length = length_from(&vm->b, index);
+		info.length = gh_region_length_from(&vm->b, index);
 		info.access = region->prot;
 		info.state = public_state(vm, region);
 		info.size = ret_info->size;
@@ -455,7 +467,7 @@ void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count)
 
 	for (uint32_t i = first; i < first + count; i++)
 		free(vm->regions[i]);
-	memmove(&vm->regions[first], &vm->regions[first + count], rest * sizeof(vm->regions[0]));
+	memmove(&vm->regions[first], &vm->regions[first + count], rest * sizeof(struct gh_region *));
 	memmove(&vm->mappings[first], &vm->mappings[first + count], rest * sizeof(vm->mappings[0]));
 	vm->b.n_regions -= count;
 }
@@ -468,54 +480,4 @@ void gh_regions_free(struct gh_vm *vm)
 	}
 	free(vm->mappings);
 	free(vm->regions);
-}
-
-/* --- access ------------------------------------------------------------------------------------------------------- */
-
-const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
-		    length <= region->length - (gpa - region->gpa))
-			return region;
-	}
-	return NULL;
-}
-
-uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	for (uint32_t i = 0; i < vm->n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa < region->gpa || gpa - region->gpa >= region->length)
-			continue;
-		if (region->state == GH_REGION_LENT)
-			return NULL;
-		*ret_left = length_from(vm, i) - (gpa - region->gpa);
-		return region->host + (gpa - region->gpa);
-	}
-	return NULL;
-}
-
-bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
-{
-	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
-		const struct gh_region *region = vm->regions[i];
-
-		if (gpa >= region->gpa && gpa - region->gpa < region->length)
-			return length <= length_from(&vm->b, i) - (gpa - region->gpa);
-	}
-	return false;
-}
-
-uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
-{
-	uint8_t *host;
-
-	(void)pthread_mutex_lock(&vm->lock);
-	host = gh_region_host(&vm->b, gpa, ret_left);
-	(void)pthread_mutex_unlock(&vm->lock);
-	return host;
 }

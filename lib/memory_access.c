@@ -1,11 +1,60 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The host's own accesses to guest memory: only to what it may touch. */
+/* Guest memory for the host: where it is, and what is in it. */
 #include "internal.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define STEP "access guest memory"
+
+const struct gh_region *gh_region_find(const struct gh_bvm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length &&
+		    length <= region->length - (gpa - region->gpa))
+			return region;
+	}
+	return NULL;
+}
+
+/* What `gpa` is mapped to, if the host may touch it, and how much of it follows; parts follow each other there. */
+static uint8_t *find_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	for (uint32_t i = 0; i < vm->n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa < region->gpa || gpa - region->gpa >= region->length)
+			continue;
+		if (region->state == GH_REGION_LENT)
+			return NULL;
+		*ret_left = gh_region_length_from(vm, i) - (gpa - region->gpa);
+		return region->host + (gpa - region->gpa);
+	}
+	return NULL;
+}
+
+bool gh_vm_maps(const struct gh_vm *vm, uint64_t gpa, uint64_t length)
+{
+	for (uint32_t i = 0; i < vm->b.n_regions; i++) {
+		const struct gh_region *region = vm->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->length)
+			return length <= gh_region_length_from(&vm->b, i) - (gpa - region->gpa);
+	}
+	return false;
+}
+
+uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left)
+{
+	uint8_t *host;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	host = find_host(&vm->b, gpa, ret_left);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return host;
+}
 
 /* Why the host may not touch what begins at `gpa`. */
 static int refuse_access(struct gh_vm *vm, uint64_t gpa)
@@ -31,7 +80,7 @@ int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_ho
 	if (gh_vm_is_forked(vm))
 		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	host = gh_region_host(&vm->b, gpa, &left);
+	host = find_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
 		*ret_host = host;
 	else
@@ -46,7 +95,7 @@ static int check_access(struct gh_vm *vm, uint64_t gpa, uint64_t length)
 	while (length > 0) {
 		uint64_t left;
 
-		if (gh_region_host(&vm->b, gpa, &left) == NULL)
+		if (find_host(&vm->b, gpa, &left) == NULL)
 			return refuse_access(vm, gpa);
 		if (left >= length)
 			return 0;
@@ -67,7 +116,7 @@ static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *
 	ret = check_access(vm, gpa, length);
 	for (size_t done = 0; ret == 0 && done < length;) {
 		uint64_t left = 0;
-		uint8_t *host = gh_region_host(&vm->b, gpa + done, &left);
+		uint8_t *host = find_host(&vm->b, gpa + done, &left);
 		size_t part = left < length - done ? (size_t)left : length - done;
 
 		memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);

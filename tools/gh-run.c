@@ -24,10 +24,11 @@ static const char usage_text[] =
 	"  --mem SIZE         memory, such as 512M or 2G (512M)\n"
 	"  --cpus N           vCPUs (1)\n"
 	"  --lend             lend the guest its memory instead of sharing it: the host can no longer read it\n"
-	"  --backend NAME     gunyah, geniezone or kvm; without it, the first that works\n"
+	"  --backend NAME     gunyah, geniezone, halla or kvm; without it, the first that works\n"
 	"  --device DEV       a path such as /dev/gunyah, or a simulated device such as sim:gzvm/v9; may be\n"
 	"                     repeated: one boot after the other\n"
 	"  --timeout SECONDS  end a guest that has not ended by then\n"
+	"  --reboot N         when the guest asks for a reset, boot it again, N times at most; not with --lend\n"
 	"  --mark TEXT        note when the guest says TEXT, as the time to user space\n"
 	"  --prompt TEXT      when the guest says TEXT, type what --answer says, and Enter\n"
 	"  --answer TEXT      see --prompt\n"
@@ -75,6 +76,7 @@ enum {
 	OPTION_BACKEND,
 	OPTION_DEVICE,
 	OPTION_TIMEOUT,
+	OPTION_REBOOT,
 	OPTION_MARK,
 	OPTION_PROMPT,
 	OPTION_ANSWER,
@@ -97,6 +99,7 @@ static const struct option long_options[] = {
 	{ "backend", required_argument, NULL, OPTION_BACKEND },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "reboot", required_argument, NULL, OPTION_REBOOT },
 	{ "mark", required_argument, NULL, OPTION_MARK },
 	{ "prompt", required_argument, NULL, OPTION_PROMPT },
 	{ "answer", required_argument, NULL, OPTION_ANSWER },
@@ -202,6 +205,8 @@ static int read_option(struct arguments *arguments, int option)
 		return 0;
 	case OPTION_TIMEOUT:
 		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);
+	case OPTION_REBOOT:
+		return read_count(optarg, 1000000, "the number of reboots is 1 or more", &request->reboots);
 	case OPTION_MARK:
 		return read_phrase(optarg, RUN_PHRASE, "--mark is 1 to 128 bytes", &request->mark);
 	case OPTION_PROMPT:
@@ -252,6 +257,8 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 		return wrong_usage("which kernel? Name one with --kernel");
 	if ((arguments->request.prompt == NULL) != (arguments->request.answer == NULL))
 		return wrong_usage("--prompt and --answer go together");
+	if (arguments->request.reboots != 0 && arguments->request.lend)
+		return wrong_usage("--reboot does not go with --lend: memory that was lent is lost");
 	arguments->request.console = !arguments->json;
 	return -1;
 }

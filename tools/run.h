@@ -29,7 +29,8 @@ struct run_request {
 	const char *answer;
 	uint64_t memory; /* bytes */
 	uint32_t cpus;
-	unsigned int timeout; /* seconds, 0: none */
+	unsigned int timeout; /* seconds of each boot, 0: none */
+	unsigned int reboots; /* how often a guest that asks for a reset is booted again */
 	bool lend;
 	bool console; /* the guest's text goes to stdout, and stdin to the guest */
 };

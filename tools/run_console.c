@@ -60,6 +60,8 @@ struct run_console {
 	struct listener mark;
 	struct listener prompt;
 	double mark_ms;
+	uint64_t earlier_loads; /* of the guests before a reset */
+	uint64_t earlier_stores;
 };
 
 /* --- listening ------------------------------------------------------------------------------------------------------ */
@@ -218,7 +220,7 @@ void run_console_close(struct run_console *console)
 	free(console);
 }
 
-int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd)
+static int add_port(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd)
 {
 	const struct uart16550_options options = {
 		.name = "console",
@@ -229,7 +231,13 @@ int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t g
 		.interrupt = on_interrupt,
 		.data = console,
 	};
-	int ret = uart16550_add(vm, &options, &console->uart);
+
+	return uart16550_add(vm, &options, &console->uart);
+}
+
+int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd)
+{
+	int ret = add_port(console, vm, gpa, irqfd);
 
 	if (ret < 0)
 		return ret;
@@ -237,6 +245,19 @@ int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t g
 	if (console->request->console)
 		console->is_terminal = run_terminal_raw();
 	return 0;
+}
+
+int run_console_attach_again(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd)
+{
+	struct run_console_counts counts;
+
+	run_console_count(console, &counts);
+	console->earlier_loads = counts.loads;
+	console->earlier_stores = counts.stores;
+	uart16550_remove(console->uart);
+	console->uart = NULL;
+	atomic_store(&console->finished, false);
+	return add_port(console, vm, gpa, irqfd);
 }
 
 void run_console_detach(struct run_console *console)
@@ -469,7 +490,7 @@ void run_console_count(const struct run_console *console, struct run_console_cou
 	struct gh_bus_range_counts counts = GH_BUS_RANGE_COUNTS_INIT;
 
 	(void)gh_bus_range_counts(uart16550_range(console->uart), &counts);
-	ret_counts->loads = counts.loads;
-	ret_counts->stores = counts.stores;
+	ret_counts->loads = console->earlier_loads + counts.loads;
+	ret_counts->stores = console->earlier_stores + counts.stores;
 	ret_counts->interrupts = atomic_load(&console->interrupts);
 }

@@ -28,6 +28,8 @@ void run_console_close(struct run_console *console);
 
 /* Puts the port on the bus of a VM. As uart16550_add(). */
 int run_console_attach(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd);
+/* For the next guest of the VM, which has been reset: a port that nobody has used, on the same terminal. */
+int run_console_attach_again(struct run_console *console, struct gh_vm *vm, uint64_t gpa, struct gh_irqfd *irqfd);
 /* Before the VM is closed. */
 void run_console_detach(struct run_console *console);
 
@@ -48,7 +50,7 @@ struct run_console_counts {
 	uint64_t interrupts;
 };
 
-/* Between attaching and detaching. */
+/* Between attaching and detaching; of all guests. */
 void run_console_count(const struct run_console *console, struct run_console_counts *ret_counts);
 
 #endif

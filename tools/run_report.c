@@ -49,7 +49,8 @@ static void print_ms(double ms, int width)
 
 void run_report_table(const struct run_request *requests, const struct run_result *results, unsigned int count)
 {
-	(void)printf("%-12s %-28s %12s %10s %10s %10s %10s %10s  %s\n", "backend", "device", "user space ms", "total ms",
+	/* The guest may have left its last line open. */
+	(void)printf("\n%-12s %-28s %12s %10s %10s %10s %10s %10s  %s\n", "backend", "device", "user space ms", "total ms",
 		     "loads", "stores", "others", "interrupts", "result");
 	for (unsigned int i = 0; i < count; i++) {
 		const struct run_result *result = &results[i];

@@ -25,6 +25,8 @@ struct boot {
 	struct run_trace *trace;
 	struct run_console *console;
 	struct gh_vm *vm;
+	struct gh_irqfd *irqfd; /* of the console */
+	unsigned int reboots;   /* so far */
 	struct gh_image *kernel;
 	struct gh_image *initrd;
 	struct gh_image_plan plan;
@@ -152,7 +154,6 @@ static int add_devices(struct boot *boot)
 {
 	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
 	struct gh_bus_unmatched_options unmatched = GH_BUS_UNMATCHED_OPTIONS_INIT;
-	struct gh_irqfd *irqfd;
 	struct gh_vcpu *vcpu;
 	int ret = 0;
 
@@ -160,9 +161,9 @@ static int add_devices(struct boot *boot)
 		ret = gh_vcpu_create(boot->vm, id, &vcpu);
 	options.line = CONSOLE_LINE;
 	if (ret == 0)
-		ret = gh_irqfd_add(boot->vm, &options, &irqfd);
+		ret = gh_irqfd_add(boot->vm, &options, &boot->irqfd);
 	if (ret == 0)
-		ret = run_console_attach(boot->console, boot->vm, CONSOLE_GPA, irqfd);
+		ret = run_console_attach(boot->console, boot->vm, CONSOLE_GPA, boot->irqfd);
 	/* Linux looks for devices that are not there; it finds nothing. */
 	unmatched.policy = GH_BUS_UNMATCHED_VALUE;
 	if (ret == 0)
@@ -268,19 +269,13 @@ static void judge(struct boot *boot, enum run_event event)
 	run_trace_host(boot->trace, gh_stop_name(result->cause));
 }
 
-static int run(struct boot *boot)
+/* From the start of the guest to its end. */
+static int run_once(struct boot *boot, enum run_event *ret_event)
 {
-	struct gh_bus_trace_options trace = GH_BUS_TRACE_OPTIONS_INIT;
-	double begun = run_now_ms();
 	enum run_event event;
 	pthread_t thread;
-	int ret;
+	int ret = gh_vm_start(boot->vm);
 
-	trace.trace = on_access;
-	trace.data = boot;
-	ret = boot->trace != NULL ? gh_bus_set_trace(boot->vm, &trace) : 0;
-	if (ret == 0)
-		ret = gh_vm_start(boot->vm);
 	if (ret < 0)
 		return fail_vm(boot, ret);
 	ret = -pthread_create(&thread, NULL, run_guest, boot);
@@ -293,6 +288,51 @@ static int run(struct boot *boot)
 		(void)gh_vm_quit(boot->vm);
 	}
 	(void)pthread_join(thread, NULL);
+	*ret_event = event;
+	return 0;
+}
+
+/* What the guest before has left in its memory, its devices and its devicetree is written again. */
+static int reboot(struct boot *boot)
+{
+	int ret = gh_vm_reset(boot->vm);
+
+	boot->reboots++;
+	if (ret == 0)
+		ret = gh_image_load_plan(boot->vm, &boot->plan);
+	if (ret == 0)
+		ret = run_console_attach_again(boot->console, boot->vm, CONSOLE_GPA, boot->irqfd);
+	if (ret == 0)
+		ret = gh_fdt_finish(boot->fdt, boot->plan.dtb_gpa, boot->plan.dtb_room);
+	return ret < 0 ? fail_vm(boot, ret) : 0;
+}
+
+static bool wants_reboot(const struct boot *boot, enum run_event event)
+{
+	return event == RUN_EVENT_END && boot->run_result == GH_STOP_RESET && boot->reboots < boot->request->reboots;
+}
+
+static int run(struct boot *boot)
+{
+	struct gh_bus_trace_options trace = GH_BUS_TRACE_OPTIONS_INIT;
+	double begun = run_now_ms();
+	enum run_event event = RUN_EVENT_END;
+	int ret;
+
+	trace.trace = on_access;
+	trace.data = boot;
+	ret = boot->trace != NULL ? gh_bus_set_trace(boot->vm, &trace) : 0;
+	if (ret < 0)
+		return fail_vm(boot, ret);
+	ret = run_once(boot, &event);
+	while (ret == 0 && wants_reboot(boot, event)) {
+		run_trace_host(boot->trace, "reboot");
+		ret = reboot(boot);
+		if (ret == 0)
+			ret = run_once(boot, &event);
+	}
+	if (ret < 0)
+		return ret;
 	boot->result->total_ms = run_now_ms() - begun;
 	if (run_console_mark_ms(boot->console) >= 0)
 		boot->result->mark_ms = run_console_mark_ms(boot->console) - begun;

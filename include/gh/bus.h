@@ -312,6 +312,8 @@ GH_API void gh_bus_remove(struct gh_bus_range *range);
  * @retval -EOPNOTSUPP The handler has deferred a load that had to be split or widened for it. The load waits for its answer.
  * @retval -EBUSY      The access does not wait for an answer: it is not the vCPU's last exit, or has been answered. A handler
  *                     that calls gh_mmio_complete() returns #GH_BUS_DEFER.
+ * @retval -EFAULT     Nobody took the access, which is one to memory that the kernel could not provide: shared memory, with
+ *                     #GH_FEATURE_DEMAND_PAGING. A load waits for its answer still.
  * @retval -EPERM      This is a forked child, or the vCPU is in this call already: a handler cannot dispatch on its own vCPU.
  * @return Otherwise the negative errno value that the handler returned, or that of the kernel when it should have made the
  *         guest take an abort. gh_vcpu_failure() names the range. A load waits for its answer then.

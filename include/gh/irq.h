@@ -14,16 +14,16 @@
  *   still wants an interrupt, writes to the irqfd again. Then no interrupt is lost, and none comes for ever.
  * * A direct line with #GH_IRQ_LEVEL interrupts the guest until the VMM sets it to 0.
  *
- * Only KVM tells when the guest has acknowledged (#GH_FEATURE_IRQFD_RESAMPLE). Elsewhere a thread of the library plays
- * the acknowledgement: it looks again 0.25 ms after the line was asserted, then after twice as long, and so on up to 4 ms
+ * KVM and the first kernels with GenieZone (up to v5) tell when the guest has acknowledged (#GH_FEATURE_IRQFD_RESAMPLE).
+ * Elsewhere a thread of the library plays the acknowledgement: it looks again 0.25 ms after the line was asserted, then after twice as long, and so on up to 4 ms
  * while the line stays asserted; a quiet line costs nothing. gh_irqfd_is_emulated() and gh_irq_is_emulated() tell. The
  * limits of that:
  *
  * * The signal may come before the guest has acknowledged, or up to 4 ms after it. It means "look again", not
  *   "acknowledged": a device that still wants its interrupt must say so, whether the guest has seen it or not.
  * * The guest may see an interrupt for which it finds no reason. Drivers for shared lines bear that.
- * * Gunyah lowers a line itself when the guest acknowledges, and the library raises it again. GenieZone leaves it up: the
- *   guest may be interrupted again and again until the library lowers it, 0.25 to 4 ms after the write.
+ * * Gunyah lowers a line itself when the guest acknowledges, and the library raises it again. GenieZone (v6 and later)
+ *   leaves it up: the guest may be interrupted again and again until the library lowers it, 0.25 to 4 ms after the write.
  *
  * Edge-triggered lines are not emulated anywhere; a device model that can choose should choose them.
  * @{

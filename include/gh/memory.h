@@ -33,6 +33,11 @@ enum gh_memory_flag {
 	 */
 	GH_MEMORY_LOCK = 1 << 6,
 	/**
+	 * The guest's bounce buffers, a `restricted-dma-pool` of its devicetree. GenieZone is told, which wants them in a region
+	 * of their own in a protected VM; the others need not know.
+	 */
+	GH_MEMORY_SWIOTLB = 1 << 7,
+	/**
 	 * Contiguous memory that the platform has set aside (#GH_FEATURE_CONTIGUOUS_MEMORY), of the device that
 	 * gh_memory::device or gh_memory::fd says, for example `/dev/oemvm_cma`.
 	 */
@@ -58,7 +63,8 @@ struct gh_memory {
 	uint64_t length; /**< Bytes, a multiple of the page size. */
 	/**
 	 * The caller's mapping, page-aligned, to stay as it is until the VM is closed. NULL: the library makes one, shared,
-	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it. Kernels with
+	 * zeroed, aligned to 2 MiB, with an inaccessible page on both sides. A forked child has not got it; on GenieZone not a
+	 * caller's mapping either, until the VM is closed (madvise() with MADV_DONTFORK, then MADV_DOFORK). Kernels with
 	 * #GH_QUIRK_OWN_FILES_ONLY take no mapping and no file of a caller: let the library make it.
 	 */
 	void *host;
@@ -116,7 +122,8 @@ GH_BEGIN_DECLS
  * first, and the others have the labels 255, 254 and so on. gh_fdt_finish() writes their vdevices.
  *
  * With #GH_FEATURE_DEMAND_PAGING a page becomes the guest's when the guest touches it first. If there is none to be had then,
- * a vCPU says #GH_EXIT_PAGE_FAULT; if the memory is shared, the access comes as #GH_EXIT_MMIO. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
+ * a vCPU says #GH_EXIT_PAGE_FAULT; if the memory is shared, the access comes as #GH_EXIT_MMIO, and gh_bus_dispatch() says
+ * -EFAULT. With #GH_FEATURE_LATE_MEMORY memory can be given after gh_vm_start(), too; what is lent then
  * is the guest's at once, and what a guest already knew of the address space stays as it was.
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its

@@ -47,6 +47,7 @@ enum gh_feature {
 	GH_FEATURE_CHECK_EXTENSION = 1 << 23,   /**< The kernel has a request that tells its extensions. */
 	GH_FEATURE_LATE_MEMORY = 1 << 25,       /**< gh_vm_map() works after the start, too. */
 	GH_FEATURE_TIMER_WAKEUP = 1 << 24,      /**< The kernel wakes a sleeping vCPU for its timer. */
+	GH_FEATURE_BARE_PROTECTION = 1 << 26,   /**< A VM can be protected without firmware: gh_vm_set_protected(). */
 };
 
 /**
@@ -111,6 +112,11 @@ enum gh_quirk {
 	GH_QUIRK_SHOWS_ANSWERED_TIME = 1 << 20,
 	/** The kernel does not say where a page fault was: gh_exit_fault::gpa is UINT64_MAX. */
 	GH_QUIRK_NO_FAULT_ADDRESS = 1 << 21,
+	/**
+	 * What a protected VM is made of is said when it is made and given memory: the library makes it anew when it is said
+	 * later.
+	 */
+	GH_QUIRK_PROTECTED_AT_BIRTH = 1 << 22,
 };
 
 /** @brief Why a hypervisor cannot be used, for programs; gh_probe_entry::failure has it in words. */

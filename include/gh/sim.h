@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * @brief Simulated machines: `/dev/gunyah` and `/dev/gzvm` without the hardware.
+ * @brief Simulated machines: `/dev/gunyah`, `/dev/gzvm` and `/dev/halla` without the hardware.
  *
  * A VMM needs nothing of this header to run on a simulated device: the device string does it, in gh_vm_options::device or
  * in the environment variable `GH_DEVICE`:
  *
  *     sim:gunyah/android14-6.1[,engine=kvm|script][,policy=debug|production][,script=FILE]
  *     sim:gzvm/v9[,engine=kvm|script][,script=FILE]
+ *     sim:halla/exynos[,engine=kvm|script][,script=FILE]
+ *
+ * Revisions of GenieZone are `r0`, `v4`, `v5` (also `vendor-6.1`), `v9` (also `v6`, `v7`, `android14-6.1`), `v12`,
+ * `android16-6.12-early`, `android15-6.6` and `android-latest`; without a revision it is `v9`. Halla is Samsung's
+ * `/dev/halla`, of which there is one.
  *
  * Revisions of `/dev/gunyah`: `v8`, `v10`, `v11`, `v14` and `v17` as posted for Linux; `android14-6.1-early`,
  * `android14-6.1`, `android15-6.6-early`, `android15-6.6-mid`, `android15-6.6`, `android16-6.12` and `android-latest` of

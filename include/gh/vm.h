@@ -289,6 +289,11 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * firmware that they know: the resource manager that is public refuses each (-EPERM from gh_vm_start()). gh_fdt_finish()
  * writes the address into the devicetree.
  *
+ * On GenieZone and Halla the firmware is the hypervisor's own, which loads it there at the start: the region is one of its
+ * own, begins at @p gpa, and has room for it (crosvm: 4 MiB at 0x7fc00000). The entry point of gh_vm_set_entry() goes into x1,
+ * for the firmware; put the payload's size into x2 (gh_vm_set_register()). Memory may be mapped before or after this call: the
+ * library makes the kernel's VM anew (#GH_QUIRK_PROTECTED_AT_BIRTH).
+ *
  * @param[in] vm   VM that has not been started.
  * @param[in] gpa  Guest physical address of the firmware, a multiple of the page size.
  * @param[in] size Its bytes, a multiple of the page size; 0 takes the setting back.
@@ -298,14 +303,42 @@ GH_API int gh_vm_set_entry(struct gh_vm *vm, uint64_t pc, uint64_t x0);
  * @retval -ERANGE @p gpa + @p size wraps, or ends beyond the guest's address space.
  * @retval -EOPNOTSUPP The kernel takes no firmware (no #GH_FEATURE_FIRMWARE).
  * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
+ * @return Otherwise the errno of the kernel that made the VM anew; then it is good for nothing but gh_vm_close().
  *
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * None here; GH_VM_ANDROID_SET_FW_CONFIG during gh_vm_start().
+ * GenieZone and Halla: GZVM_CREATE_VM and GZVM_SET_USER_MEMORY_REGION once more, GZVM_ENABLE_CAP during the start. Gunyah:
+ * GH_VM_ANDROID_SET_FW_CONFIG during the start.
  * @since 0.1
  */
 GH_API int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size);
+
+/**
+ * @brief Protect a VM from its host, without firmware.
+ *
+ * From gh_vm_start() on the hypervisor keeps the guest's memory from the host, but for what the guest shares: do not touch
+ * the rest, which can end the process. Devices need bounce buffers (#GH_MEMORY_SWIOTLB). A VM with firmware
+ * (gh_vm_set_firmware()) is protected already, and this adds nothing.
+ *
+ * @param[in] vm VM that has not been started.
+ * @param[in] on 1, or 0 to take it back.
+ *
+ * @retval 0       Recorded. Whether the hypervisor does it, gh_vm_start() says.
+ * @retval -EINVAL @p vm is NULL.
+ * @retval -EOPNOTSUPP There is no such thing here (no #GH_FEATURE_BARE_PROTECTION).
+ * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
+ * @return Otherwise the errno of the kernel that made the VM anew; then it is good for nothing but gh_vm_close().
+ *
+ * @mtany
+ * @asunsafe
+ * @par Kernel requests
+ * GZVM_CREATE_VM and GZVM_SET_USER_MEMORY_REGION once more, and GZVM_ENABLE_CAP during the start.
+ * @since 0.1
+ */
+GH_API int gh_vm_set_protected(struct gh_vm *vm, int on);
 
 /**
  * @brief Say how a VM proves what it is.
@@ -351,8 +384,8 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_CREATE_VCPU, GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG,
- * GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
+ * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_ENABLE_CAP (protected VMs), GZVM_CREATE_VCPU,
+ * GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG, GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
  * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
  * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE
  * and KVM_SET_DEVICE_ATTR, for each vCPU KVM_CREATE_VCPU, KVM_ARM_PREFERRED_TARGET, KVM_ARM_VCPU_INIT,

@@ -36,7 +36,8 @@ static int vm_create(struct gh_bvm *vm)
 
 	if (own == NULL)
 		return -ENOMEM;
-	fd = vm->sys->ioctl(vm->sys, vm->dev, abi->requests[GH_GZ_CREATE_VM].number, gh_gz_vm_type(abi, vm->caps.gpa_bits));
+	fd = vm->sys->ioctl(vm->sys, vm->dev, abi->requests[GH_GZ_CREATE_VM].number,
+			    gh_gz_vm_type(abi, vm->caps.gpa_bits, vm->is_protected || vm->firmware_size != 0));
 	if (fd < 0) {
 		free(own);
 		return gh_diagnose(vm->failure, vm, GH_REQUEST_CREATE_VM, fd, NULL);
@@ -94,7 +95,7 @@ static int vm_map(struct gh_bvm *vm, const struct gh_region *region)
 {
 	const struct uapi_gzvm_region arg = {
 		.slot = region->slot,
-		.flags = UAPI_GZVM_REGION_GUEST_MEM,
+		.flags = gh_gz_purpose(vm, region),
 		.gpa = region->gpa,
 		.size = region->length,
 		.host = (uintptr_t)region->host,
@@ -125,7 +126,9 @@ static int vm_irqchip(struct gh_bvm *vm)
 	};
 	int ret = request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, GH_GZ_CREATE_DEVICE, &distributor);
 
-	return ret < 0 ? ret : request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, GH_GZ_CREATE_DEVICE, &redistributors);
+	if (ret == 0)
+		ret = request(vm, GH_REQUEST_INTERRUPT_CONTROLLER, GH_GZ_CREATE_DEVICE, &redistributors);
+	return ret < 0 ? ret : gh_gz_protect(vm);
 }
 
 static int vm_set_dtb(struct gh_bvm *vm)
@@ -199,7 +202,7 @@ static int add_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bo
 
 #define SLOTS                                                                                                              \
 	.possible = GH_GZ_POSSIBLE, .vm_create = vm_create, .vm_destroy = vm_destroy, .vm_map = vm_map,                    \
-	.vm_irqchip = vm_irqchip, .vm_set_dtb = vm_set_dtb, .vcpu_create = gh_gz_vcpu_create,                              \
+	.vm_check = gh_gz_vm_check, .vm_irqchip = vm_irqchip, .vm_set_dtb = vm_set_dtb, .vcpu_create = gh_gz_vcpu_create,  \
 	.vcpu_destroy = gh_gz_vcpu_destroy, .vcpu_set_register = gh_gz_vcpu_set_register,                                  \
 	.vcpu_answer_hypercall = gh_gz_vcpu_answer_hypercall, .irqfd = add_irqfd, .irq_line = set_irq_line,                \
 	.ioevent = add_ioevent

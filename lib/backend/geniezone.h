@@ -36,7 +36,7 @@ struct gh_gz_abi {
 	uint64_t gpa_size; /* capabilities */
 	uint64_t protected_vm;
 	uint32_t max_vcpus;
-	bool tells_gpa_bits; /* CREATE_VM wants to know how wide addresses are */
+	bool has_vm_types; /* CREATE_VM wants to know how wide addresses are, and whether the VM is protected */
 	/* GenieZone's code of an exit for this one's; 0: none is like it. NULL: it is GenieZone's. */
 	uint32_t (*own_code)(uint32_t code);
 };
@@ -50,17 +50,25 @@ static inline const struct gh_gz_abi *gh_gz_abi(const struct gh_bvm *vm)
 }
 
 /* The argument of CREATE_VM. */
-static inline uintptr_t gh_gz_vm_type(const struct gh_gz_abi *abi, uint32_t gpa_bits)
+static inline uintptr_t gh_gz_vm_type(const struct gh_gz_abi *abi, uint32_t gpa_bits, bool is_protected)
 {
-	return abi->tells_gpa_bits ? gpa_bits & UAPI_HALLA_VM_GPA_BITS : 0;
+	if (!abi->has_vm_types)
+		return 0;
+	return (gpa_bits & UAPI_HALLA_VM_GPA_BITS) | (is_protected ? UAPI_HALLA_VM_PROTECTED : 0);
 }
 
 /* geniezone_probe.c */
 #define GH_GZ_POSSIBLE                                                                                                     \
 	(GH_FEATURE_SHARE | GH_FEATURE_REGISTERS | GH_FEATURE_IRQFD | GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD_RESAMPLE | \
-	 GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT | GH_FEATURE_IRQ_LINE)
+	 GH_FEATURE_IOEVENTFD | GH_FEATURE_DATAMATCH | GH_FEATURE_HYPERCALL | GH_FEATURE_PAGE_FAULT |                      \
+	 GH_FEATURE_IRQ_LINE | GH_FEATURE_PROTECTED_VM | GH_FEATURE_FIRMWARE | GH_FEATURE_BARE_PROTECTION)
 int gh_geniezone_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure);
 int gh_halla_probe(struct gh_sys *sys, int dev, struct gh_caps *ret_caps, struct gh_failure *failure);
+
+/* geniezone_protect.c: what a region is for; the firmware's place; and at the start, before the vCPUs. */
+uint32_t gh_gz_purpose(const struct gh_bvm *vm, const struct gh_region *region);
+int gh_gz_vm_check(struct gh_bvm *vm);
+int gh_gz_protect(struct gh_bvm *vm);
 
 /* geniezone_vcpu.c: slots of the backends. */
 int gh_gz_vcpu_create(struct gh_bvcpu *vcpu);

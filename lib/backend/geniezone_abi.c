@@ -68,6 +68,6 @@ const struct gh_gz_abi gh_gz_halla = {
 	.gpa_size = UAPI_HALLA_CAP_GPA_SIZE,
 	.protected_vm = UAPI_HALLA_CAP_PROTECTED_VM,
 	.max_vcpus = UAPI_HALLA_MAX_VCPUS,
-	.tells_gpa_bits = true,
+	.has_vm_types = true,
 	.own_code = own_code,
 };

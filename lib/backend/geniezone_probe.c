@@ -16,7 +16,7 @@
 	 GH_FEATURE_IRQ_LINE)
 #define QUIRKS                                                                                                             \
 	(GH_QUIRK_ONE_LINE_PER_EVENTFD | GH_QUIRK_MISSES_EARLY_SIGNAL | GH_QUIRK_MEMORY_MUST_STAY |                        \
-	 GH_QUIRK_SHOWS_HANDLED_EXITS | GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS)
+	 GH_QUIRK_SHOWS_HANDLED_EXITS | GH_QUIRK_SHOWS_HANDLED_EXCEPTIONS | GH_QUIRK_PROTECTED_AT_BIRTH)
 
 struct probed {
 	struct gh_sys *sys;
@@ -43,13 +43,16 @@ static int check_extension(const struct probed *probed, int fd, uint64_t extensi
 
 /* --- the throw-away VM -------------------------------------------------------------------------------------------- */
 
-/* The first kernels have no request for the devicetree, and take another number than their irqfds for a line. */
+/*
+ * The first kernels have no request for the devicetree, take another number than their irqfds for a line, and protect with
+ * firmware only.
+ */
 static void look_at_dtb(const struct probed *probed)
 {
 	if (ask(probed, probed->vm, GH_GZ_SET_DTB, NULL) != -ENOTTY)
 		return;
 	probed->caps->quirks |= GH_QUIRK_NO_DTB_REQUEST;
-	probed->caps->features &= ~(uint64_t)GH_FEATURE_IRQ_LINE;
+	probed->caps->features &= ~(uint64_t)(GH_FEATURE_IRQ_LINE | GH_FEATURE_BARE_PROTECTION);
 	probed->caps->dialect = "R0, before v1";
 }
 
@@ -77,7 +80,7 @@ static void look_at_vcpu(const struct probed *probed)
 		return;
 	ret = ask(probed, fd, GH_GZ_GET_ONE_REG, &arg);
 	(void)sys->close(sys, fd);
-	if (ret != -EFAULT && ret != 0)
+	if (ret != -EFAULT && ret != -EINVAL && ret != 0)
 		return;
 	probed->caps->quirks &= ~(uint64_t)GH_QUIRK_SHOWS_HANDLED_EXITS;
 	probed->caps->quirks |= GH_QUIRK_NO_FAULT_ADDRESS;
@@ -127,8 +130,10 @@ static void look_at_doorbells(const struct probed *probed)
 	if (added == 2)
 		probed->caps->features |= GH_FEATURE_DATAMATCH;
 	arg.flags |= UAPI_GZVM_IOEVENTFD_DEASSIGN;
+	/* Twice if need be: the kernel would lose them with the VM (GZ 9). */
 	for (arg.datamatch = 0; arg.datamatch < added; arg.datamatch++)
-		(void)ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg);
+		if (ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg) < 0)
+			(void)ask(probed, probed->vm, GH_GZ_IOEVENTFD, &arg);
 	(void)sys->close(sys, arg.fd);
 }
 
@@ -138,7 +143,7 @@ static void look_at_vm(struct probed *probed, int dev)
 	struct gh_sys *sys = probed->sys;
 
 	probed->vm = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CREATE_VM].number,
-				gh_gz_vm_type(probed->abi, probed->caps->gpa_bits));
+				gh_gz_vm_type(probed->abi, probed->caps->gpa_bits, false));
 	if (probed->vm < 0)
 		return;
 	if (is_old_irqfd(probed))
@@ -176,6 +181,9 @@ static int probe(struct probed *probed, int dev)
 		.gpa_align = UINT64_C(2) << 20,
 		.quirks = QUIRKS,
 	};
+	/* Every kernel says so; the hypervisor decides when it is asked. */
+	if (protected_vms == 1)
+		probed->caps->features |= GH_FEATURE_PROTECTED_VM | GH_FEATURE_FIRMWARE | GH_FEATURE_BARE_PROTECTION;
 	return 0;
 }
 

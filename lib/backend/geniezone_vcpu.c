@@ -76,6 +76,13 @@ int gh_gz_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value)
 	uint64_t id = UAPI_GZVM_REG_X(reg);
 	int ret;
 
+	/* Firmware begins where it likes, and goes on where x1 says. */
+	if (reg == GH_REG_PC && vcpu->vm->firmware_size != 0) {
+		if ((vcpu->vm->registers_set >> (GH_REG_X0 + 1) & 1) != 0)
+			return 0;
+		reg = GH_REG_X0 + 1;
+		id = UAPI_GZVM_REG_X(1);
+	}
 	if (reg == GH_REG_SP)
 		id = UAPI_GZVM_REG_SP;
 	else if (reg == GH_REG_PC)

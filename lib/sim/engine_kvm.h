@@ -46,9 +46,9 @@ struct kvm_vcpu {
 };
 
 /* engine_kvm_level.c: entries of struct sim_engine; activate() gives the kernel what was made before the start. */
-int kvm_level_new(void *vm, uint32_t spi, int resample_fd, void **ret_level);
-void kvm_level_raise(void *level);
-void kvm_level_free(void *level);
+int kvm_level_new(void *data, uint32_t spi, int resample_fd, void **ret_level);
+void kvm_level_raise(void *data);
+void kvm_level_free(void *data);
 /* Under the VM's lock. */
 void kvm_levels_activate(struct kvm_vm *vm);
 

@@ -305,8 +305,13 @@ static int files_close(struct gh_sys *sys, int fd)
 	struct entry *entry;
 	int ret;
 
-	if (sim_machine_in_child(sim_machine_of(sys)))
+	/* What it refers to stays the parent's. The lock may have been held when the child was forked. */
+	if (sim_machine_in_child(sim_machine_of(sys))) {
+		entry = find_descriptor(files, fd);
+		if (entry != NULL && entry->file->ops->in_child != NULL)
+			entry->file->ops->in_child(entry->file);
 		return kernel->close(kernel, fd);
+	}
 	/* The entry goes first: once it is closed, the number may come back in another thread. */
 	pthread_mutex_lock(&files->lock);
 	entry = find_descriptor(files, fd);

@@ -65,9 +65,33 @@ static const struct sim_file_ops gmem_ops = {
 	.is_memory = true,
 };
 
+/* A wish: where the kernel maps huge pages for guests, they have to lie alike in the file and in the machine. */
+static void use_huge_pages(struct sim_file *file)
+{
+	size_t size = file->page_size;
+	size_t room = size + HUGE_MASK;
+	uint8_t *reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *aligned;
+
+	if (reserved == MAP_FAILED)
+		return;
+	aligned = (uint8_t *)(((uintptr_t)reserved + HUGE_MASK) & ~(uintptr_t)HUGE_MASK);
+	if (mremap(file->page, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, aligned) == MAP_FAILED) {
+		(void)munmap(reserved, room);
+		return;
+	}
+	file->page = aligned;
+	(void)madvise(aligned, size, MADV_HUGEPAGE);
+	if (aligned > reserved)
+		(void)munmap(reserved, (size_t)(aligned - reserved));
+	if (aligned + size < reserved + room)
+		(void)munmap(aligned + size, (size_t)(reserved + room - (aligned + size)));
+}
+
 long gunyah_gmem_create(struct gh_sim *sim, uintptr_t arg)
 {
 	struct uapi_gunyah_create_mem args;
+	struct sim_file *file;
 	struct gmem *gmem;
 	int fd;
 
@@ -82,12 +106,14 @@ long gunyah_gmem_create(struct gh_sim *sim, uintptr_t arg)
 		return -ENOMEM;
 	gmem->mask = (args.flags & UAPI_GUNYAH_GUEST_MEM_HUGEPAGE) != 0 ? HUGE_MASK : gunyah_page_size() - 1;
 	pthread_mutex_init(&gmem->lock, NULL);
-	fd = sim_file_new(sim, &gmem_ops, gmem_ops.name, gmem, args.size, NULL);
+	fd = sim_file_new(sim, &gmem_ops, gmem_ops.name, gmem, args.size, &file);
 	if (fd < 0) {
 		pthread_mutex_destroy(&gmem->lock);
 		free(gmem);
 		return fd;
 	}
+	if ((args.flags & UAPI_GUNYAH_GUEST_MEM_HUGEPAGE) != 0 && args.size != 0)
+		use_huge_pages(file);
 	if ((args.flags & UAPI_GUNYAH_GUEST_MEM_CLOEXEC) == 0)
 		(void)fcntl(fd, F_SETFD, 0);
 	return fd;

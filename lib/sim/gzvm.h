@@ -163,7 +163,22 @@ static inline bool gzvm_is_foreign(const struct gzvm_vm *vm)
 int gzvm_vm_open(struct gh_sim *sim, unsigned int calls[GZVM_CALLS], uintptr_t type);
 void gzvm_vm_put(struct gzvm_vm *vm);
 
+/* gzvm_breakage.c: what breaks the real driver's kernel, told to the machine. The first takes no lock. */
+void gzvm_look_at_child(struct sim_file *file);
+void gzvm_look_at_caller(const struct gzvm_vm *vm);
+/* Under the VM's lock: before the guest's first instruction, and when the VM goes. */
+void gzvm_look_at_memory(const struct gzvm_vm *vm);
+void gzvm_look_at_end(const struct gzvm_vm *vm);
+
 /* gzvm_memory.c; gzvm_resolve() and gzvm_in_slot() take the VM's lock. */
+struct gzvm_vma {
+	uint64_t start;
+	uint64_t end;
+	bool writable;
+	bool shared;
+};
+/* The mapping of this process that holds an address, as the kernel keeps it: neighbours that are alike are one. */
+bool gzvm_find_vma(uint64_t address, struct gzvm_vma *ret_vma);
 long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg);
 bool gzvm_in_slot(struct gzvm_vm *vm, uint64_t gpa);
 /* Can the driver put memory where the guest faulted? */

@@ -11,14 +11,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-struct vma {
-	uint64_t start;
-	uint64_t end;
-	bool writable;
-};
-
-/* The mapping of this process that holds an address, as the kernel keeps it: neighbours that are alike are one. */
-static bool find_vma(uint64_t address, struct vma *ret_vma)
+bool gzvm_find_vma(uint64_t address, struct gzvm_vma *ret_vma)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
 	unsigned long long start;
@@ -34,7 +27,7 @@ static bool find_vma(uint64_t address, struct vma *ret_vma)
 			continue; /* the rest of a long name */
 		if (address < start || address >= end)
 			continue;
-		*ret_vma = (struct vma){ start, end, access[1] == 'w' };
+		*ret_vma = (struct gzvm_vma){ start, end, access[1] == 'w', access[3] == 's' };
 		found = true;
 	}
 	(void)fclose(maps);
@@ -111,7 +104,7 @@ static int check_region(const struct gzvm_switches *switches, const struct uapi_
 long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
 {
 	struct uapi_gzvm_region region;
-	struct vma vma;
+	struct gzvm_vma vma;
 	int ret = sim_copy_in(&region, arg, sizeof(region));
 
 	if (ret == 0)
@@ -119,7 +112,7 @@ long gzvm_set_user_mem(struct gzvm_vm *vm, uintptr_t arg)
 	if (ret < 0)
 		return ret;
 	/* Looked up in the creator's memory: a forked child's mappings are unknown there. */
-	if (sim_machine_in_child(vm->sim) || !find_vma(region.host, &vma))
+	if (sim_machine_in_child(vm->sim) || !gzvm_find_vma(region.host, &vma))
 		return -EFAULT;
 	if (vma.end - vma.start != region.size)
 		return -EINVAL;
@@ -156,7 +149,7 @@ bool gzvm_resolve(struct gzvm_vm *vm, uint64_t gpa)
 {
 	const struct gzvm_slot *slot;
 	uint64_t host = 0;
-	struct vma vma;
+	struct gzvm_vma vma;
 
 	pthread_mutex_lock(&vm->lock);
 	slot = find_slot(vm, gpa);
@@ -164,5 +157,5 @@ bool gzvm_resolve(struct gzvm_vm *vm, uint64_t gpa)
 		host = slot->host + (gpa / GZVM_PAGE - slot->gfn) * GZVM_PAGE;
 	pthread_mutex_unlock(&vm->lock);
 	/* Pages are pinned for writing, whatever the guest wanted. */
-	return slot != NULL && find_vma(host, &vma) && vma.writable;
+	return slot != NULL && gzvm_find_vma(host, &vma) && vma.writable;
 }

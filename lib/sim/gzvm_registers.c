@@ -28,7 +28,7 @@ static int find_register(uint64_t id, enum sim_register *ret_reg)
 
 static int set_register(struct gzvm_vcpu *vcpu, uint64_t id, uint64_t value)
 {
-	enum sim_register reg;
+	enum sim_register reg = SIM_REG_X0;
 	int ret = find_register(id, &reg);
 
 	if (ret == 0)
@@ -82,7 +82,7 @@ long gzvm_get_one_reg(struct gzvm_vcpu *vcpu, uintptr_t arg)
 {
 	struct gzvm_vm *vm = vcpu->vm;
 	struct uapi_gzvm_one_reg reg;
-	enum sim_register number;
+	enum sim_register number = SIM_REG_X0;
 	uint8_t bytes[8];
 	uint64_t value = 0;
 	size_t size;

@@ -139,13 +139,12 @@ static int open_sysfs(struct gh_sim *sim, const char *path)
 }
 
 #define GZVM(names, table)                                                                                                 \
-	&(const struct sim_driver)                                                                                         \
 	{                                                                                                                  \
-		.path = UAPI_GZVM_DEVICE, .name = "gzvm", .revision = names, .open = gzvm_device_open,                     \
+		.path = UAPI_GZVM_DEVICE, .name = "gzvm", .revision = (names), .open = gzvm_device_open,                   \
 		.switches = &(table), .open_other = open_sysfs, .others = sysfs                                            \
 	}
 
-const struct sim_driver *const sim_drivers_gzvm[] = {
+static const struct sim_driver gzvm[] = {
 	GZVM("v9 v6 v7 android14-6.1", v9),
 	GZVM("r0", r0),
 	GZVM("v4", v4),
@@ -154,7 +153,10 @@ const struct sim_driver *const sim_drivers_gzvm[] = {
 	GZVM("android16-6.12-early", android16_6_12_early),
 	GZVM("android15-6.6", android15_6_6),
 	GZVM("android-latest", android_latest),
-	NULL,
+};
+
+const struct sim_driver *const sim_drivers_gzvm[] = {
+	&gzvm[0], &gzvm[1], &gzvm[2], &gzvm[3], &gzvm[4], &gzvm[5], &gzvm[6], &gzvm[7], NULL,
 };
 
 static const struct sim_driver halla = {

@@ -24,8 +24,10 @@ static int start(struct gzvm_vm *vm)
 	int ret = 0;
 
 	pthread_mutex_lock(&vm->lock);
-	if (!vm->started)
+	if (!vm->started) {
+		gzvm_look_at_memory(vm);
 		ret = vm->engine->start(vm->guest);
+	}
 	vm->started = vm->started || ret == 0;
 	pthread_mutex_unlock(&vm->lock);
 	return ret;
@@ -202,17 +204,21 @@ static int give_buffer(struct gzvm_vcpu *vcpu, uintptr_t arg)
 /* `ret_signalled`: EINTR because of a signal, which the kernel may turn into a restart. */
 static int run_once(struct gzvm_vcpu *vcpu, const struct sim_signals *signals, uintptr_t arg, bool *ret_signalled)
 {
+	bool alone = !atomic_flag_test_and_set(&vcpu->inside);
 	int ret;
 
 	GH_POINT(GZVM_BEGUN);
+	/* Even one that is refused leaves its header in the other's buffer. */
+	if (!alone)
+		sim_machine_breakage(vcpu->vm->sim, "two threads were in RUN of one vCPU: corrupt page");
 	ret = take_buffer(vcpu, arg);
 	GH_POINT(GZVM_TAKEN);
 	*ret_signalled = false;
-	if (ret < 0)
+	if (!alone)
+		return ret < 0 ? ret : -EBUSY;
+	if (ret < 0) {
+		atomic_flag_clear(&vcpu->inside);
 		return ret;
-	if (atomic_flag_test_and_set(&vcpu->inside)) {
-		sim_machine_breakage(vcpu->vm->sim, "two threads were in RUN of one vCPU: corrupt page");
-		return -EBUSY;
 	}
 	run_guest(vcpu, signals);
 	GH_POINT(GZVM_HANDLED);
@@ -250,6 +256,7 @@ static long vcpu_ioctl(struct sim_file *file, unsigned long request, uintptr_t a
 
 	if (gzvm_is_foreign(vcpu->vm))
 		return -EIO;
+	gzvm_look_at_caller(vcpu->vm);
 	switch (gzvm_own_request(vcpu->vm->switches, request)) {
 	case UAPI_GZVM_RUN:
 		return run(vcpu, arg);
@@ -309,8 +316,10 @@ static int ask_for_vcpu(struct gzvm_vm *vm, uint32_t id)
 {
 	int ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_CREATE_VCPU));
 
-	if (ret == 0 && vm->vcpus[id] != NULL)
-		ret = -EINVAL;
+	if (ret == 0 && vm->vcpus[id] != NULL) {
+		sim_machine_breakage(vm->sim, "the same vCPU id twice: the driver loses the first one, and never ends it");
+		ret = -EINVAL; /* as if the hypervisor refused */
+	}
 	if (ret < 0 && vm->switches->vcpus_keep_vm)
 		sim_machine_breakage(vm->sim, "a failed CREATE_VCPU has kept a reference: its VM never ends");
 	return ret;

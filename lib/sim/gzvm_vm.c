@@ -95,6 +95,8 @@ static long create_device(struct gzvm_vm *vm, uintptr_t arg)
 			return ret;
 	}
 	ret = gzvm_errno(vm->switches, gzvm_hypervisor(vm->sim, vm->calls, GZVM_CALL_DEVICE));
+	if (ret == 0 && vm->has_gic)
+		sim_machine_breakage(vm->sim, "CREATE_DEVICE for what the VM has already: the kernel loses two more pages");
 	return ret < 0 ? ret : add_gic_device(vm, &device);
 }
 
@@ -134,6 +136,7 @@ static long vm_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg
 
 	if (gzvm_is_foreign(vm))
 		return -EIO;
+	gzvm_look_at_caller(vm);
 	request = gzvm_own_request(vm->switches, request);
 	switch (request) {
 	case UAPI_GZVM_CHECK_EXTENSION:
@@ -156,6 +159,7 @@ static long vm_ioctl(struct sim_file *file, unsigned long request, uintptr_t arg
 
 static void vm_free(struct gzvm_vm *vm)
 {
+	gzvm_look_at_end(vm);
 	gzvm_end_irqfds(vm);
 	gzvm_end_ioevents(vm);
 	for (size_t i = 0; i < GZVM_VCPUS; i++)
@@ -193,6 +197,7 @@ static const struct sim_file_ops vm_ops = {
 	.name = "gzvm-vm",
 	.ioctl = vm_ioctl,
 	.release = vm_release,
+	.in_child = gzvm_look_at_child,
 };
 
 /* What the hypervisor says to a new VM. */

@@ -5,9 +5,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct gh_sim {
@@ -21,9 +24,36 @@ struct gh_sim {
 	unsigned int users;
 	uint64_t locked_pages;
 	uint64_t late_pages; /* of these, the ones that are only waiting to be given back */
-	char *breakage;
+	struct notice *breakage;
 	_Alignas(max_align_t) unsigned char state[SIM_MACHINE_STATE];
 };
+
+enum { NOTICE_EMPTY, NOTICE_BEING_WRITTEN, NOTICE_WRITTEN };
+
+/* What would have broken, in memory that forked children share: what one of them does breaks the same kernel. */
+struct notice {
+	atomic_uint state;
+	char text[248];
+};
+
+static int notice_new(struct notice **ret_notice)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+	void *memory;
+	int ret = kernel->mmap(kernel, NULL, sizeof(struct notice), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			       &memory);
+
+	if (ret == 0)
+		*ret_notice = memory;
+	return ret;
+}
+
+static void notice_free(struct notice *notice)
+{
+	struct gh_sys *kernel = gh_sys_kernel();
+
+	(void)kernel->munmap(kernel, notice, sizeof(*notice));
+}
 
 static void machine_free(struct gh_sim *sim)
 {
@@ -31,7 +61,7 @@ static void machine_free(struct gh_sim *sim)
 	sim_watcher_free(sim->watcher);
 	pthread_mutex_destroy(&sim->lock);
 	free(sim->settings.script);
-	free(sim->breakage);
+	notice_free(sim->breakage);
 	free(sim);
 }
 
@@ -68,9 +98,12 @@ static int machine_parts_new(struct gh_sim *sim)
 {
 	int ret;
 
-	ret = sim_files_new(&sim->files);
+	ret = notice_new(&sim->breakage);
 	if (ret < 0)
 		return ret;
+	ret = sim_files_new(&sim->files);
+	if (ret < 0)
+		goto free_notice;
 	ret = sim_watcher_new(&sim->watcher);
 	if (ret < 0)
 		goto free_files;
@@ -83,6 +116,8 @@ free_watcher:
 	sim_watcher_free(sim->watcher);
 free_files:
 	sim_files_free(sim->files);
+free_notice:
+	notice_free(sim->breakage);
 	return ret;
 }
 
@@ -134,14 +169,9 @@ unsigned int gh_sim_open_files(struct gh_sim *sim)
 
 const char *gh_sim_breakage(struct gh_sim *sim)
 {
-	const char *breakage;
-
-	if (sim == NULL)
+	if (sim == NULL || atomic_load(&sim->breakage->state) != NOTICE_WRITTEN)
 		return NULL;
-	pthread_mutex_lock(&sim->lock);
-	breakage = sim->breakage;
-	pthread_mutex_unlock(&sim->lock);
-	return breakage;
+	return sim->breakage->text;
 }
 
 struct gh_sys *gh_sim_table(struct gh_sim *sim)
@@ -159,10 +189,13 @@ const char *gh_sim_device_path(struct gh_sim *sim)
 
 void sim_machine_breakage(struct gh_sim *sim, const char *what)
 {
-	pthread_mutex_lock(&sim->lock);
-	if (sim->breakage == NULL)
-		sim->breakage = strdup(what);
-	pthread_mutex_unlock(&sim->lock);
+	unsigned int empty = NOTICE_EMPTY;
+
+	/* Without a lock, which a child may have inherited locked. */
+	if (!atomic_compare_exchange_strong(&sim->breakage->state, &empty, NOTICE_BEING_WRITTEN))
+		return;
+	(void)snprintf(sim->breakage->text, sizeof(sim->breakage->text), "%s", what);
+	atomic_store(&sim->breakage->state, NOTICE_WRITTEN);
 }
 
 bool sim_machine_charge(struct gh_sim *sim, uint64_t pages, uint64_t limit)
@@ -238,4 +271,9 @@ enum sim_policy sim_machine_policy(struct gh_sim *sim)
 bool sim_machine_in_child(struct gh_sim *sim)
 {
 	return getpid() != sim->owner;
+}
+
+pid_t sim_machine_owner(struct gh_sim *sim)
+{
+	return sim->owner;
 }

@@ -24,6 +24,8 @@ struct sim_file_ops {
 	int (*mmap)(struct sim_file *file, size_t length, int prot, int flags);
 	/* The last descriptor and the last mapping are gone. */
 	void (*release)(struct sim_file *file);
+	/* A forked child has a descriptor of it, and closes it. No locks: the child has copies of them. May be NULL. */
+	void (*in_child)(struct sim_file *file);
 	/* A file of memory: fstat() tells its size, and it can be mapped from any offset on. */
 	bool is_memory;
 };
@@ -83,6 +85,8 @@ void *sim_machine_state(struct gh_sim *sim);
 
 /* Is this a forked child? It has a copy of the machine, without the threads; close() and munmap() change nothing there. */
 bool sim_machine_in_child(struct gh_sim *sim);
+/* The process that made the machine. */
+pid_t sim_machine_owner(struct gh_sim *sim);
 
 /*
  * A new open file. Returns its descriptor, or -errno, and then release() is not called. `page_size` > 0 gives it a zeroed

@@ -4,6 +4,8 @@
  * run, so that the lines of two devices can be compared.
  */
 #include "hw.h"
+
+#include "conform.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #define SKIPPED 77
+#define MOST_DEVICES 32u
 
 void hw_result(struct hw *hw, const char *name, const char *expected, const char *format, ...)
 {
@@ -129,15 +132,37 @@ static void usage(FILE *to)
 {
 	(void)fputs(
 		"usage: gh-hw [--device DEVICE] [--backend NAME] [--lend] [--no-guests]\n"
-		"Tests libgh on a device and prints \"case: result\" lines.\n"
+		"       gh-hw --raw [--device DEVICE]...\n"
+		"Tests libgh on a device and prints \"case: result\" lines. With --raw, makes requests of the kernel's "
+		"interface\n"
+		"without libgh and prints what the kernel says, so that the lines of two devices can be compared.\n"
 		"\n"
 		"  --device DEVICE  path, or a simulated device such as sim:gunyah (default: GH_DEVICE, or what is there)\n"
-		"  --backend NAME   gunyah, geniezone or kvm (default: whichever answers)\n"
+		"  --backend NAME   gunyah, geniezone, halla or kvm (default: whichever answers)\n"
 		"  --lend           lend the guest its memory instead of sharing it\n"
 		"  --no-guests      only what needs no guest: runs on any host with a script engine\n"
 		"\n"
 		"Exit status: 0 all passed, 1 some failed, 2 wrong usage, 77 no device.\n",
 		to);
+}
+
+/* Requests that a real device would not survive are not among them. */
+static int run_raw(const char *const *devices, size_t n)
+{
+	static const char *const nodes[] = { "/dev/gunyah", "/dev/gzvm" };
+	size_t found = 0;
+
+	for (size_t i = 0; i < (n > 0 ? n : sizeof(nodes) / sizeof(nodes[0])); i++) {
+		const char *device = n > 0 ? devices[i] : nodes[i];
+		bool is_known = strstr(device, "gzvm") != NULL ? conform_geniezone(device) : conform_gunyah(device);
+
+		found += is_known;
+		if (!is_known && n > 0)
+			(void)fprintf(stderr, "gh-hw: %s cannot be opened, or is neither Gunyah nor GenieZone\n", device);
+	}
+	if (found == 0 && n == 0)
+		(void)fprintf(stderr, "gh-hw: there is no usable /dev/gunyah or /dev/gzvm; name a device with --device\n");
+	return found == (n > 0 ? n : found) && found > 0 ? 0 : SKIPPED;
 }
 
 static int run_all(struct hw *hw, bool guests)
@@ -168,10 +193,17 @@ static int run_all(struct hw *hw, bool guests)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' }, { "backend", required_argument, NULL, 'b' },
-		{ "lend", no_argument, NULL, 'l' },         { "no-guests", no_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+		{ "device", required_argument, NULL, 'd' },
+		{ "backend", required_argument, NULL, 'b' },
+		{ "lend", no_argument, NULL, 'l' },
+		{ "no-guests", no_argument, NULL, 'n' },
+		{ "raw", no_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
+	const char *devices[MOST_DEVICES];
+	size_t n = 0;
+	bool raw = false;
 	struct hw hw = { 0 };
 	bool guests = true;
 	int option;
@@ -179,7 +211,15 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (option) {
 		case 'd':
+			if (n == MOST_DEVICES) {
+				usage(stderr);
+				return 2;
+			}
+			devices[n++] = optarg;
 			hw.device = optarg;
+			break;
+		case 'r':
+			raw = true;
 			break;
 		case 'b':
 			hw.backend = optarg;
@@ -198,9 +238,11 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind != argc) {
+	if (optind != argc || (!raw && n > 1)) {
 		usage(stderr);
 		return 2;
 	}
+	if (raw)
+		return run_raw(devices, n);
 	return run_all(&hw, guests);
 }

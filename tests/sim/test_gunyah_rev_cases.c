@@ -294,6 +294,20 @@ START_TEST(test_end_of_all)
 }
 END_TEST
 
+/* A vCPU without a resource when the VM ends: kernels that tell everybody fall over it, up to v17 and android14-6.1. */
+START_TEST(test_end_breaks)
+{
+	choose(_i);
+	if (!tells_end)
+		return;
+	boot_plain(_i, "off");
+	rev_make_vcpu(&raw, 1);
+	expect("end", ENDED, raw_run(&raw, 0));
+	ck_assert_int_eq(gh_sim_breakage(raw.sim) != NULL, _i < 7);
+	raw_close(&raw);
+}
+END_TEST
+
 static void *run_thread(void *data)
 {
 	int *ret = data;
@@ -343,6 +357,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_signal_in_wfi, 0, REV_COUNT);
 	tcase_add_loop_test(tcase, test_ends, 0, REV_COUNT);
 	tcase_add_loop_test(tcase, test_end_of_all, 0, REV_COUNT);
+	tcase_add_loop_test(tcase, test_end_breaks, 0, REV_COUNT);
 	tcase_add_loop_test(tcase, test_remove_during_run, 0, REV_COUNT);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

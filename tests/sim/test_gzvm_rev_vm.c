@@ -141,13 +141,15 @@ static void map_with(struct rig *rig, struct shown *shown, const char *name, int
 	guarded_free(memory, 4 * PAGE);
 }
 
-/* Kernels before 5.14 cannot make all pages at once, and then the simulation does not. */
+/* Kernels before 5.14, and QEMU's user mode, do not make all pages at once; then the simulation does not either. */
 static bool can_populate(void)
 {
-	void *page = guest_memory(PAGE);
-	bool can = madvise(page, PAGE, 23) == 0;
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+	void *page = guarded(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	bool can = madvise(page, PAGE, 23) < 0 && errno != EINVAL;
 
 	guarded_free(page, PAGE);
+	(void)close(fd);
 	return can;
 }
 

@@ -311,6 +311,14 @@ void rig_open(struct rig *rig, enum rig_kind kind, const char *script)
 	ck_assert_msg(ret == 0, "open: %d", ret);
 }
 
+void rig_open_on(struct rig *rig, enum rig_kind kind, const char *device, const char *script)
+{
+	*rig = (struct rig){ .kind = kind, .device = -1, .sim = new_sim(device, script) };
+	rig_log_clear();
+	table_on_ioctl = note_request;
+	rig->vm = open_sim(rig->sim);
+}
+
 void rig_close(struct rig *rig)
 {
 	gh_vm_close(rig->vm);

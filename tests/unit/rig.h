@@ -28,6 +28,8 @@ struct rig {
  * table that are armed count from here on only if table_counts is set.
  */
 void rig_open(struct rig *rig, enum rig_kind kind, const char *script);
+/* The same on a simulated device of another revision. */
+void rig_open_on(struct rig *rig, enum rig_kind kind, const char *device, const char *script);
 /* The machine alone, and the options to open a VM on it. */
 void rig_begin(struct rig *rig, enum rig_kind kind, const char *script, struct gh_vm_options *ret_options);
 /* Closes all of it: nothing may be left, and no kernel have broken. */

@@ -34,7 +34,7 @@ static struct {
 	struct range mappings[MAPPINGS];
 	unsigned int n_mappings;
 	pthread_mutex_t lock;
-	bool wrap_kernel;
+	atomic_bool wrap_kernel; /* also read by threads of simulated kernels */
 } state = { .victim = "", .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Named by the linker. */
@@ -437,7 +437,7 @@ struct gh_sys *__wrap_gh_sys_kernel(void)
 	static struct table table;
 
 	/* A simulated kernel asks for the real one. */
-	if (!state.wrap_kernel || table_depth > 0)
+	if (!atomic_load(&state.wrap_kernel) || table_depth > 0)
 		return __real_gh_sys_kernel();
 	return wrap(&table, __real_gh_sys_kernel());
 }
@@ -465,7 +465,7 @@ int __wrap_gh_simload(struct gh_simload *ret_load)
 
 void table_wrap_kernel(bool on)
 {
-	state.wrap_kernel = on;
+	atomic_store(&state.wrap_kernel, on);
 }
 
 void table_arm(unsigned long n, int error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Nothing that breaks a host kernel can be reached through the library. tests/sim/test_breakage.c has the cases, and shows that
+ * Nothing that breaks a host kernel can be reached through the library. tests/sim/test_kernel_breakage.c has the cases, and shows that
  * the simulated devices see them; here programs do what they like in every order, with calls that fail, in threads and in
  * forked children, and the devices have nothing to say. The programs are random, and the same each time.
  */
@@ -17,12 +17,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAMS 40 /* of each device */
+#define PROGRAMS 12 /* of each device, with calls that fail and without */
 #define STEPS 60
 #define OBJECTS 6
 #define WHERES 4
 
-static const char *const devices[] = { GUNYAH, GUNYAH ",policy=production", GENIEZONE };
+static const char *const devices[] = {
+	GUNYAH,
+	GENIEZONE,
+	GUNYAH ",policy=production",
+	"sim:gunyah/v8",
+	"sim:gunyah/v11",
+	"sim:gunyah/android14-6.1-early",
+	"sim:gunyah/v17",
+	"sim:gunyah/android15-6.6",
+	"sim:gunyah/android-latest",
+	"sim:gzvm/r0",
+	"sim:gzvm/v5",
+	"sim:gzvm/v12",
+	"sim:gzvm/android-latest",
+	"sim:halla",
+};
 #define DEVICES (int)(sizeof(devices) / sizeof(devices[0]))
 
 /* The first vCPU never sleeps, so that a program can run it as it likes; the second one does. */
@@ -375,7 +390,7 @@ static void start_well(struct program *program)
 
 START_TEST(test_running_programs)
 {
-	const char *device = devices[2 * (_i / 2)];
+	const char *device = devices[_i / 2];
 	bool faults = _i % 2 == 1;
 
 	for (uint32_t n = 0; n < PROGRAMS; n++) {
@@ -391,6 +406,39 @@ START_TEST(test_running_programs)
 			ck_abort_msg("program %u of %s: %s", n, device, gh_sim_breakage(program.sim));
 		end(&program);
 	}
+}
+END_TEST
+
+/* The second page of a vCPU's mapping must not be touched: there is none. */
+START_TEST(test_one_page)
+{
+	struct program program;
+	unsigned int found = 0;
+	char line[512];
+	FILE *maps;
+
+	seed = 0;
+	begin(&program, GUNYAH);
+	furnish(&program);
+	start_well(&program);
+	maps = fopen("/proc/self/maps", "re");
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long start;
+		unsigned long last;
+		unsigned long offset;
+
+		if (strstr(line, "gh-vcpu") == NULL)
+			continue;
+		ck_assert_int_eq(sscanf(line, "%lx-%lx %*s %lx", &start, &last, &offset), 3);
+		ck_assert_uint_eq(last - start, (unsigned long)sysconf(_SC_PAGESIZE));
+		ck_assert_uint_eq(offset, 0);
+		found++;
+	}
+	(void)fclose(maps);
+	/* The library's, and the simulated kernel's. */
+	ck_assert_uint_eq(found, 4);
+	end(&program);
 }
 END_TEST
 
@@ -419,7 +467,7 @@ START_TEST(test_threads)
 	struct program program;
 
 	seed = (uint32_t)_i;
-	begin(&program, devices[2 * _i]);
+	begin(&program, devices[_i]);
 	furnish(&program);
 	for (int round = 0; round < 8; round++) {
 		pthread_t thread;
@@ -463,7 +511,7 @@ START_TEST(test_two_threads_in_one)
 	pthread_t threads[2];
 
 	seed = (uint32_t)_i;
-	begin(&program, devices[2 * _i]);
+	begin(&program, devices[_i]);
 	furnish(&program);
 	start_well(&program);
 	for (int i = 0; i < 2; i++)
@@ -481,6 +529,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_programs, 0, 2 * DEVICES);
 	tcase_add_loop_test(tcase, test_running_programs, 0, 4);
+	tcase_add_test(tcase, test_one_page);
 	tcase = add_case(suite, "threads");
 	tcase_add_loop_test(tcase, test_threads, 0, 2);
 	tcase_add_loop_test(tcase, test_two_threads_in_one, 0, 2);

@@ -3,6 +3,7 @@
 #include "revision.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -202,6 +203,32 @@ START_TEST(test_firmware)
 }
 END_TEST
 
+/* A product's resource manager takes firmware in lent memory, and the guest begins there. */
+START_TEST(test_firmware_of_a_product)
+{
+	const struct revision *revision = &revisions[_i];
+	struct revision product = *revision;
+	char device[64];
+	struct rig rig;
+	int ret;
+
+	if (!can(revision, GH_FEATURE_FIRMWARE))
+		return;
+	(void)snprintf(device, sizeof(device), "%s,policy=production", revision->device);
+	product.device = device;
+	revision_open(&rig, &product,
+		      "register pc; expect 0x90000000; register x0; expect 0x80200000; store 0x1000 4 1; off");
+	map_at(rig.vm, RAM_GPA + 256 * MIB, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_LEND);
+	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + 256 * MIB, 2 * MIB), 0);
+	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
+	ret = gh_vm_start(rig.vm);
+	ck_assert_msg(ret == 0, "%s: %d (%s)", revision->device, ret, gh_vm_failure(rig.vm)->cause);
+	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_MMIO);
+	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
+	revision_close(&rig);
+}
+END_TEST
+
 START_TEST(test_firmware_taken_back)
 {
 	const struct revision *revision = &revisions[_i];
@@ -261,6 +288,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_default_entry, 0, revision_count);
 	tcase_add_loop_test(tcase, test_registers, 0, revision_count);
 	tcase_add_loop_test(tcase, test_firmware, 0, revision_count);
+	tcase_add_loop_test(tcase, test_firmware_of_a_product, 0, revision_count);
 	tcase_add_loop_test(tcase, test_firmware_taken_back, 0, revision_count);
 	tcase_add_loop_test(tcase, test_authentication_arguments, 0, revision_count);
 	return run_suite(suite);

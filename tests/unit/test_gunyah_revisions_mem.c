@@ -264,6 +264,23 @@ START_TEST(test_page_fault_in_a_loop)
 }
 END_TEST
 
+/* Shared memory without a page: an error with a reason, not a device that answers nothing. */
+START_TEST(test_no_page_for_shared_memory)
+{
+	const struct gh_loop_options options = GH_LOOP_OPTIONS_INIT;
+	const struct revision *revision = &revisions[_i];
+	struct rig rig;
+
+	if (!can(revision, GH_FEATURE_DEMAND_PAGING))
+		return;
+	rig_start(&rig, revision, "raw enomem; poke 0x80300000 8 7; off", 1);
+	ck_assert_int_eq(gh_vm_run(rig.vm, &options), -EFAULT);
+	ck_assert(failure_is(gh_vm_failure(rig.vm), -EFAULT));
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(rig.vm)->cause, "0x80300000"));
+	revision_close(&rig);
+}
+END_TEST
+
 /* And gives up what does not: memory that this guest may only read. */
 START_TEST(test_page_fault_for_ever)
 {
@@ -461,6 +478,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_late_lent, 0, revision_count);
 	tcase_add_loop_test(tcase, test_page_fault, 0, revision_count);
 	tcase_add_loop_test(tcase, test_page_fault_in_a_loop, 0, revision_count);
+	tcase_add_loop_test(tcase, test_no_page_for_shared_memory, 0, revision_count);
 	tcase_add_loop_test(tcase, test_page_fault_for_ever, 0, revision_count);
 	tcase_add_loop_test(tcase, test_reclaim, 0, revision_count);
 	tcase_add_loop_test(tcase, test_unmap, 0, revision_count);

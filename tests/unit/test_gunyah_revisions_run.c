@@ -262,7 +262,8 @@ START_TEST(test_lines)
 	struct gh_irqfd *lines[2];
 	struct rig rig;
 
-	revision_open(&rig, revision, "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
+	revision_open(&rig, revision,
+		      "wfi; ack; expect 37; wfi; ack; expect 38; store 0x1000 4 1; wfi; ack; expect 37; off");
 	lines[0] = add_line(&rig, 5);
 	lines[1] = add_line(&rig, 6);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -322,8 +323,8 @@ START_TEST(test_bells)
 	struct rig rig;
 
 	revision_open(&rig, revision,
-		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 2 1\n"
-		 "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 4 1; off");
+		      "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 2 1\n"
+		      "store 0x4000 4 1; store 0x4000 4 2; store 0x4000 4 3; store 0x4000 4 1; off");
 	bells[0] = add_bell(&rig, GH_IOEVENT_DATAMATCH, 4, 1);
 	bells[1] = add_bell(&rig, GH_IOEVENT_DATAMATCH, 4, 2);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
@@ -351,7 +352,7 @@ START_TEST(test_plain_bell)
 	struct rig rig;
 
 	revision_open(&rig, revision,
-		 "store 0x4000 4 1; store 0x4000 4 9; store 0x4000 1 2; store 0x1000 4 1; store 0x4000 4 1");
+		      "store 0x4000 4 1; store 0x4000 4 9; store 0x4000 1 2; store 0x1000 4 1; store 0x4000 4 1");
 	bell = add_bell(&rig, 0, 0, 0);
 	rig_build(&rig, GH_MEMORY_RWX, 1);
 	ck_assert_int_eq(gh_vm_start(rig.vm), 0);
@@ -378,6 +379,59 @@ START_TEST(test_vcpus)
 }
 END_TEST
 
+/* --- what the kernel is told ---------------------------------------------------------------------------------------- */
+
+static struct uapi_gunyah_auth_trusted_vm told;
+static uint32_t told_type;
+static bool told_late; /* after the devicetree */
+static bool has_tree;
+
+static int note_authentication(unsigned long request, uintptr_t arg)
+{
+	has_tree |= request == UAPI_GUNYAH_SET_DTB;
+	if (request == UAPI_GUNYAH_SET_AUTH && arg != 0) {
+		const struct uapi_gunyah_auth *auth = (const struct uapi_gunyah_auth *)arg;
+
+		told_type = auth->type;
+		told_late = has_tree;
+		ck_assert_uint_eq(auth->arg_size, sizeof(told));
+		memcpy(&told, (const void *)(uintptr_t)auth->arg, sizeof(told));
+	}
+	return 0;
+}
+
+START_TEST(test_authentication)
+{
+	const struct revision *revision = &revisions[_i];
+	struct gh_authentication wanted = GH_AUTHENTICATION_INIT;
+	struct rig rig;
+
+	if (!can(revision, GH_FEATURE_AUTHENTICATION))
+		return;
+	revision_open(&rig, revision, "off");
+	wanted.type = GH_AUTHENTICATION_TRUSTED_VM;
+	wanted.vm_id = 0x1234;
+	wanted.peripheral_id = 0x12345678;
+	wanted.gpa = RAM_GPA;
+	wanted.length = MIB;
+	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, &wanted), 0);
+	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
+	told_type = 0;
+	has_tree = false;
+	table_on_ioctl = note_authentication;
+	(void)gh_vm_start(rig.vm);
+	table_on_ioctl = NULL;
+	ck_assert_uint_eq(told_type, UAPI_GUNYAH_AUTH_TRUSTED_VM);
+	ck_assert(!told_late);
+	ck_assert_uint_eq(told.vm_id, 0x1234);
+	ck_assert_uint_eq(told.peripheral_id, 0x12345678);
+	ck_assert_uint_eq(told.gpa, RAM_GPA);
+	ck_assert_uint_eq(told.size, MIB);
+	ck_assert_int_eq(gh_vm_set_authentication(rig.vm, &wanted), -EBUSY);
+	revision_close(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("gunyah_revisions_run");
@@ -395,5 +449,6 @@ int main(void)
 	tcase_add_loop_test(tcase, test_bells, 0, revision_count);
 	tcase_add_loop_test(tcase, test_plain_bell, 0, revision_count);
 	tcase_add_loop_test(tcase, test_vcpus, 0, revision_count);
+	tcase_add_loop_test(tcase, test_authentication, 0, revision_count);
 	return run_suite(suite);
 }

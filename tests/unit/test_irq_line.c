@@ -299,6 +299,8 @@ START_TEST(test_gunyah_repeats_level)
 		}
 		ck_assert_int_eq(gh_irq_set(level, 0), 0);
 		ck_assert_int_eq(gh_irq_set(level, 0), 0);
+		/* Long enough for whoever repeats it to fall asleep: it must be woken for the next round. */
+		pause_ms(10);
 	}
 	/* A pulse that the simulated kernel has seen may be on its way still, and one that waits for it to look again. */
 	for (int i = 0; i < 10; i++) {

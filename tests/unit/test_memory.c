@@ -70,7 +70,7 @@ static const struct {
 	{ 0, PAGE, 0, -EINVAL },
 	{ 0, PAGE, GH_MEMORY_WRITE | GH_MEMORY_EXEC, -EINVAL },
 	{ 0, PAGE, GH_MEMORY_LEND, -EINVAL },
-	{ 0, PAGE, GH_MEMORY_RWX | 1 << 7, -EINVAL },
+	{ 0, PAGE, GH_MEMORY_RWX | 1 << 9, -EINVAL },
 	{ 0, PAGE, UINT32_MAX, -EINVAL },
 };
 

@@ -350,10 +350,8 @@ END_TEST
 START_TEST(test_gunyah_dialects)
 {
 	static const struct answer all[] = {
-		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },
-		{ UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
-		{ UAPI_GUNYAH_SET_USER_MEM, -EFAULT, 0 },
-		{ UAPI_GUNYAH_LEND_USER_MEM, -EFAULT, 0 },
+		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },     { UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
+		{ UAPI_GUNYAH_SET_USER_MEM, -EFAULT, 0 }, { UAPI_GUNYAH_LEND_USER_MEM, -EFAULT, 0 },
 		{ UAPI_GUNYAH_SET_FW, -EFAULT, 0 },
 	};
 	static const struct answer no_user_memory[] = {

@@ -87,6 +87,16 @@ static int call_register(struct subject *subject)
 	return gh_vm_set_register(subject->vm, GH_REG_PC, 0);
 }
 
+static int call_firmware(struct subject *subject)
+{
+	return gh_vm_set_firmware(subject->vm, RAM_GPA, 4096);
+}
+
+static int call_protected(struct subject *subject)
+{
+	return gh_vm_set_protected(subject->vm, 1);
+}
+
 static int call_entry(struct subject *subject)
 {
 	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
@@ -171,6 +181,8 @@ static const struct {
 	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
 	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
 	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
+	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
+	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
 	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, true },
 	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
 	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, true },

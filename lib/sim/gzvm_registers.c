@@ -85,7 +85,7 @@ long gzvm_get_one_reg(struct gzvm_vcpu *vcpu, uintptr_t arg)
 	enum sim_register number = SIM_REG_X0;
 	uint8_t bytes[8];
 	uint64_t value = 0;
-	size_t size;
+	size_t size = 0;
 	int ret;
 
 	if (!vm->switches->gets_registers)

@@ -29,9 +29,10 @@ int gh_gz_vm_check(struct gh_bvm *vm)
 	region = gh_region_find(vm, vm->firmware_gpa, vm->firmware_size);
 	if (region != NULL && region->gpa == vm->firmware_gpa)
 		return 0;
-	return gh_fail(vm->failure, -EINVAL, "check the firmware", NULL, "Map a region of its own there (gh_vm_map()).",
-		       "No region of memory begins at the firmware's address 0x%llx and holds 0x%llx bytes.",
-		       (unsigned long long)vm->firmware_gpa, (unsigned long long)vm->firmware_size);
+	return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, -EINVAL, "check the firmware", NULL,
+			  "Map a region of its own there (gh_vm_map()).",
+			  "No region of memory begins at the firmware's address 0x%llx and holds 0x%llx bytes.",
+			  (unsigned long long)vm->firmware_gpa, (unsigned long long)vm->firmware_size);
 }
 
 static int enable(struct gh_bvm *vm, uint64_t sub, uint64_t value, struct uapi_gzvm_enable_cap *ret_cap)
@@ -43,10 +44,10 @@ static int enable(struct gh_bvm *vm, uint64_t sub, uint64_t value, struct uapi_g
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, abi->requests[GH_GZ_ENABLE_CAP].number, (uintptr_t)ret_cap);
 	if (ret == 0)
 		return 0;
-	return gh_fail(vm->failure, ret, STEP, abi->requests[GH_GZ_ENABLE_CAP].name,
-		       "Start the VM without protection, or use a device whose hypervisor protects VMs.",
-		       "The hypervisor refuses (sub-command %llu of the capability for protected VMs).",
-		       (unsigned long long)sub);
+	return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, ret, STEP, abi->requests[GH_GZ_ENABLE_CAP].name,
+			  "Start the VM without protection, or use a device whose hypervisor protects VMs.",
+			  "The hypervisor refuses (sub-command %llu of the capability for protected VMs).",
+			  (unsigned long long)sub);
 }
 
 /* It is the hypervisor's own, which loads it there. */
@@ -58,12 +59,13 @@ static int set_firmware(struct gh_bvm *vm)
 	if (ret < 0)
 		return ret;
 	if (cap.args[1] == 0)
-		return gh_fail(vm->failure, -ENOENT, STEP, NULL, "Protect the VM without firmware (gh_vm_set_protected()).",
-			       "The hypervisor has no firmware for protected VMs.");
+		return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, -ENOENT, STEP, NULL,
+				  "Protect the VM without firmware (gh_vm_set_protected()).",
+				  "The hypervisor has no firmware for protected VMs.");
 	if (cap.args[1] > vm->firmware_size)
-		return gh_fail(vm->failure, -ENOSPC, STEP, NULL, "Give it more room.",
-			       "The hypervisor's firmware has 0x%llx bytes, and 0x%llx are set aside for it.",
-			       (unsigned long long)cap.args[1], (unsigned long long)vm->firmware_size);
+		return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, -ENOSPC, STEP, NULL, "Give it more room.",
+				  "The hypervisor's firmware has 0x%llx bytes, and 0x%llx are set aside for it.",
+				  (unsigned long long)cap.args[1], (unsigned long long)vm->firmware_size);
 	return enable(vm, UAPI_GZVM_PVM_SET_FW_GPA, vm->firmware_gpa, &cap);
 }
 

@@ -246,6 +246,8 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 /* memory_access.c */
 /* Where `gpa` is in the host, and how many bytes of it follow there; NULL if the host may not touch it. */
 uint8_t *gh_vm_host(struct gh_vm *vm, uint64_t gpa, uint64_t *ret_left);
+/* The same under the lock; parts of what was mapped at once follow each other. */
+uint8_t *gh_region_host(const struct gh_bvm *vm, uint64_t gpa, uint64_t *ret_left);
 /* Before the start, where the kernel wants it so: what is to be lent leaves this process. */
 int gh_regions_give_up(struct gh_vm *vm);
 /* Bytes of this part and of those that follow it. */

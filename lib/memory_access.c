@@ -79,7 +79,7 @@ int gh_vm_pointer(struct gh_vm *vm, uint64_t gpa, uint64_t length, void **ret_ho
 	if (gh_vm_is_forked(vm))
 		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	host = find_host(&vm->b, gpa, &left);
+	host = gh_region_host(&vm->b, gpa, &left);
 	if (host != NULL && length <= left)
 		*ret_host = host;
 	else
@@ -115,7 +115,7 @@ static int transfer(struct gh_vm *vm, uint64_t gpa, uint8_t *to, const uint8_t *
 	ret = check_access(vm, gpa, length);
 	for (size_t done = 0; ret == 0 && done < length;) {
 		uint64_t left = 0;
-		uint8_t *host = find_host(&vm->b, gpa + done, &left);
+		uint8_t *host = gh_region_host(&vm->b, gpa + done, &left);
 		size_t part = left < length - done ? (size_t)left : length - done;
 
 		memcpy(to != NULL ? to + done : host, from != NULL ? from + done : host, part);

@@ -141,7 +141,7 @@ static int find_eventfd(uint64_t id)
 	return found;
 }
 
-bool sim_eventfd_drain(int *fd, uint64_t id)
+static bool drain(int *fd, uint64_t id)
 {
 	struct gh_sys *kernel = gh_sys_kernel();
 	uint64_t value;
@@ -151,6 +151,17 @@ bool sim_eventfd_drain(int *fd, uint64_t id)
 	if (*fd < 0 || !is_ready(*fd, POLLIN))
 		return false;
 	return kernel->read(kernel, *fd, &value, sizeof(value)) == (ssize_t)sizeof(value);
+}
+
+bool sim_eventfd_drain(struct gh_sim *sim, int *fd, uint64_t id)
+{
+	struct sim_files *files = sim_machine_files(sim);
+	bool drained;
+
+	sim_files_keep(files, true);
+	drained = drain(fd, id);
+	sim_files_keep(files, false);
+	return drained;
 }
 
 int sim_watcher_new(struct sim_watcher **ret_watcher)

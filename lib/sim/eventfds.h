@@ -22,7 +22,7 @@ void sim_eventfd_signal(const struct sim_eventfd *eventfd);
  * Reads the eventfd with this number if it has something to read, whatever descriptor of this process it has by now; `fd`
  * is where it was last. False: nothing to read. -1 goes into `fd` if no descriptor is left.
  */
-bool sim_eventfd_drain(int *fd, uint64_t id);
+bool sim_eventfd_drain(struct gh_sim *sim, int *fd, uint64_t id);
 
 /*
  * Calls `signalled` in the machine's watching thread whenever somebody adds to the eventfd; several additions at about the

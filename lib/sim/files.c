@@ -36,6 +36,7 @@ struct table {
 
 struct sim_files {
 	pthread_mutex_t lock;
+	pthread_mutex_t closing; /* held by who closes a descriptor of the process, or reads one that it could close */
 	_Atomic uint64_t numbers[NUMBERS / 64]; /* which descriptors may be ours: for those who cannot take the lock */
 	struct table descriptors;
 	struct table mappings;
@@ -55,6 +56,7 @@ int sim_files_new(struct sim_files **ret_files)
 		free(files);
 		return ret;
 	}
+	(void)pthread_mutex_init(&files->closing, NULL);
 	files->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 	*ret_files = files;
 	return 0;
@@ -278,6 +280,7 @@ void sim_files_free(struct sim_files *files)
 		(void)kernel->close(kernel, entry->fd);
 		file_put(files, entry->file);
 	}
+	pthread_mutex_destroy(&files->closing);
 	pthread_mutex_destroy(&files->lock);
 	free(files->mappings.entries);
 	free(files->descriptors.entries);
@@ -321,10 +324,22 @@ static int files_close(struct gh_sys *sys, int fd)
 		note_number(files, fd, false);
 	}
 	pthread_mutex_unlock(&files->lock);
+	if (file == NULL)
+		pthread_mutex_lock(&files->closing);
 	ret = kernel->close(kernel, fd);
-	if (file != NULL)
+	if (file == NULL)
+		pthread_mutex_unlock(&files->closing);
+	else
 		file_put(files, file);
 	return ret;
+}
+
+void sim_files_keep(struct sim_files *files, bool keep)
+{
+	if (keep)
+		pthread_mutex_lock(&files->closing);
+	else
+		pthread_mutex_unlock(&files->closing);
 }
 
 static int files_dup(struct gh_sys *sys, int fd, int lowest)

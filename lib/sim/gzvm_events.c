@@ -54,7 +54,7 @@ static void irqfd_signalled(void *data)
 {
 	struct gzvm_irqfd *irqfd = data;
 
-	(void)sim_eventfd_drain(&irqfd->fd, irqfd->id);
+	(void)sim_eventfd_drain(irqfd->vm->sim, &irqfd->fd, irqfd->id);
 	raise_line(irqfd);
 }
 
@@ -135,7 +135,7 @@ static int irqfd_assign(struct gzvm_vm *vm, const struct uapi_gzvm_irqfd *args, 
 	if (vm->switches->notices_early) {
 		int fd = irqfd->fd;
 
-		if (sim_eventfd_drain(&fd, id))
+		if (sim_eventfd_drain(vm->sim, &fd, id))
 			raise_line(irqfd);
 	}
 	return 0;

@@ -27,6 +27,8 @@ int sim_files_new(struct sim_files **ret_files);
 /* Closes and unmaps what is left. */
 void sim_files_free(struct sim_files *files);
 unsigned int sim_files_count(struct sim_files *files);
+/* Nobody closes a descriptor through the machine's table meanwhile. */
+void sim_files_keep(struct sim_files *files, bool keep);
 void sim_files_fill(struct gh_sys *sys);
 
 /* The thread that watches eventfds. */

@@ -477,26 +477,32 @@ END_TEST
 
 START_TEST(test_eventfds)
 {
+	struct gh_sim_options options = GH_SIM_OPTIONS_INIT;
+	struct gh_sim *sim = NULL;
 	struct sim_eventfd held;
 	uint64_t id = 0;
 	int fd = eventfd(0, 0);
 	int place = fd;
 	int copy = dup(fd);
 
+	options.device = "gzvm";
+	options.script = "off";
+	ck_assert_int_eq(gh_sim_new(&options, &sim), 0);
 	ck_assert_int_eq(sim_eventfd_get(fd, &held), 0);
 	ck_assert_int_eq(sim_eventfd_id(copy, &id), 0);
 	ck_assert_uint_eq(id, held.id);
 	close(fd);
 	sim_eventfd_signal(&held);
 	/* Found through another descriptor. */
-	ck_assert(sim_eventfd_drain(&place, id));
+	ck_assert(sim_eventfd_drain(sim, &place, id));
 	ck_assert_int_ne(place, fd);
-	ck_assert(!sim_eventfd_drain(&place, id));
+	ck_assert(!sim_eventfd_drain(sim, &place, id));
 	close(copy);
 	sim_eventfd_put(&held);
 	place = fd;
-	ck_assert(!sim_eventfd_drain(&place, id));
+	ck_assert(!sim_eventfd_drain(sim, &place, id));
 	ck_assert_int_eq(place, -1);
+	gh_sim_free(sim);
 }
 END_TEST
 

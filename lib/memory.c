@@ -467,7 +467,7 @@ void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count)
 
 	for (uint32_t i = first; i < first + count; i++)
 		free(vm->regions[i]);
-	memmove((void *)&vm->regions[first], (const void *)&vm->regions[first + count], rest * sizeof(*vm->regions));
+	memmove((void *)&vm->regions[first], (const void *)&vm->regions[first + count], rest * sizeof(void *));
 	memmove(&vm->mappings[first], &vm->mappings[first + count], rest * sizeof(vm->mappings[0]));
 	vm->b.n_regions -= count;
 }

@@ -181,6 +181,38 @@ static int read_phrase(const char *text, size_t most, const char *what, const ch
 	return 0;
 }
 
+/* What is said on the console, and what of it all is kept. */
+static int read_output_option(struct arguments *arguments, int option)
+{
+	struct run_request *request = &arguments->request;
+
+	switch (option) {
+	case OPTION_MARK:
+		return read_phrase(optarg, RUN_PHRASE, "--mark is 1 to 128 bytes", &request->mark);
+	case OPTION_PROMPT:
+		return read_phrase(optarg, RUN_PHRASE, "--prompt is 1 to 128 bytes", &request->prompt);
+	case OPTION_ANSWER:
+		if (strlen(optarg) > RUN_ANSWER)
+			return wrong_usage("--answer is at most 1024 bytes");
+		request->answer = optarg;
+		return 0;
+	case OPTION_DUMP_DTB:
+		request->dtb_file = optarg;
+		return 0;
+	case OPTION_TRACE:
+		request->trace_file = optarg;
+		return 0;
+	case OPTION_STATS:
+		arguments->stats = true;
+		return 0;
+	case OPTION_JSON:
+		arguments->json = true;
+		return 0;
+	default:
+		return wrong_usage("unknown option, or one without its value");
+	}
+}
+
 static int read_option(struct arguments *arguments, int option)
 {
 	struct run_request *request = &arguments->request;
@@ -222,29 +254,8 @@ static int read_option(struct arguments *arguments, int option)
 		return read_count(optarg, 1000000, "the timeout is a number of seconds", &request->timeout);
 	case OPTION_REBOOT:
 		return read_count(optarg, 1000000, "the number of reboots is 1 or more", &request->reboots);
-	case OPTION_MARK:
-		return read_phrase(optarg, RUN_PHRASE, "--mark is 1 to 128 bytes", &request->mark);
-	case OPTION_PROMPT:
-		return read_phrase(optarg, RUN_PHRASE, "--prompt is 1 to 128 bytes", &request->prompt);
-	case OPTION_ANSWER:
-		if (strlen(optarg) > RUN_ANSWER)
-			return wrong_usage("--answer is at most 1024 bytes");
-		request->answer = optarg;
-		return 0;
-	case OPTION_DUMP_DTB:
-		request->dtb_file = optarg;
-		return 0;
-	case OPTION_TRACE:
-		request->trace_file = optarg;
-		return 0;
-	case OPTION_STATS:
-		arguments->stats = true;
-		return 0;
-	case OPTION_JSON:
-		arguments->json = true;
-		return 0;
 	default:
-		return wrong_usage("unknown option, or one without its value");
+		return read_output_option(arguments, option);
 	}
 }
 

@@ -243,6 +243,17 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 	return ret < 0 ? explain_lock(vm, ret, region) : 0;
 }
 
+/*
+ * A kernel that pins memory when it is given pins what the guest may only read as it finds it: of private memory that nobody
+ * has written to that is the zero page of all processes, which would be given away, and the host's later stores go elsewhere.
+ * What cannot be written to stays as it is, and of what is not there the kernel speaks.
+ */
+static void leave_zero_page(struct gh_vm *vm, const struct gh_region *region)
+{
+	if (gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY) && !gh_can(&vm->b, GH_FEATURE_DEMAND_PAGING))
+		(void)vm->b.sys->madvise(vm->b.sys, region->host, (size_t)region->length, ADVICE_POPULATE_WRITE);
+}
+
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping)
 {
 	struct gh_sys *sys = vm->b.sys;
@@ -263,6 +274,8 @@ int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region 
 		ret = lock_as_wanted(vm, region, mapping);
 	if (ret == 0 && (flags & GH_MEMORY_PREFAULT) != 0)
 		ret = gh_memory_populate(&vm->b, region->host, region->length, own);
+	if (ret == 0 && !own && (flags & GH_MEMORY_WRITE) == 0)
+		leave_zero_page(vm, region);
 	return ret;
 }
 

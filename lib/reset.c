@@ -58,7 +58,9 @@ static void await_memory(struct gh_vm *vm, uint64_t locked)
 
 	for (uint32_t i = 0; i < vm->b.n_regions; i++)
 		length += vm->regions[i]->length;
-	for (unsigned int i = 0; length <= locked && gh_locked_memory(vm->b.sys) > locked - length && i < NAPS; i++)
+	if (length == 0 || length > locked)
+		return;
+	for (unsigned int i = 0; gh_locked_memory(vm->b.sys) > locked - length && i < NAPS; i++)
 		nap(vm->b.sys);
 }
 

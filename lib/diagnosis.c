@@ -81,6 +81,14 @@ static bool read_number(struct gh_sys *sys, const char *path, const char *key, u
 	return true;
 }
 
+uint64_t gh_locked_memory(struct gh_sys *sys)
+{
+	uint64_t kib = 0;
+
+	/* The kernel's drivers count pinned pages there, too: VmPin is another account, which no limit is compared with. */
+	return read_number(sys, "/proc/self/status", "\nVmLck:", &kib) ? kib * 1024 : 0;
+}
+
 struct locks {
 	bool limited;
 	struct rlimit limit;
@@ -91,15 +99,12 @@ struct locks {
 static struct locks read_locks(const struct gh_bvm *vm)
 {
 	struct locks locks = { .limit = { .rlim_cur = RLIM_INFINITY } };
-	uint64_t kib = 0;
 
 	locks.limited =
 		vm->sys->getrlimit(vm->sys, RLIMIT_MEMLOCK, &locks.limit) == 0 && locks.limit.rlim_cur != RLIM_INFINITY;
 	for (uint32_t i = 0; i < vm->n_regions; i++)
 		locks.regions += vm->regions[i]->length;
-	/* The kernel's drivers count pinned pages there, too: VmPin is another account, which no limit is compared with. */
-	if (read_number(vm->sys, "/proc/self/status", "\nVmLck:", &kib))
-		locks.locked = kib * 1024;
+	locks.locked = gh_locked_memory(vm->sys);
 	return locks;
 }
 

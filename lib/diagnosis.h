@@ -38,6 +38,9 @@ extern const struct gh_diagnoses gh_gunyah_diagnoses;
 extern const struct gh_diagnoses gh_geniezone_diagnoses;
 extern const struct gh_diagnoses gh_halla_diagnoses;
 
+/* Bytes that this process has locked, as its kernel counts; 0: none, or unknown. */
+uint64_t gh_locked_memory(struct gh_sys *sys);
+
 /* NULL: no row fits, and the errno's general meaning is all that there is. `diagnoses` may be NULL. */
 const struct gh_diagnosis *gh_diagnosis_find(const struct gh_diagnoses *diagnoses, enum gh_request request, int error,
 					     unsigned int when);

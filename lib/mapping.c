@@ -18,6 +18,22 @@
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
+static size_t both_guards(const struct gh_vm *vm)
+{
+	return 2 * HOST_ALIGN + 2 * (size_t)vm->b.page_size;
+}
+
+static size_t align(size_t value)
+{
+	return (value + HOST_ALIGN - 1) & ~(HOST_ALIGN - 1);
+}
+
+/* Where the memory is in a mapping with its guards. */
+static uintptr_t inside_of(const struct gh_vm *vm, const void *outer)
+{
+	return align((uintptr_t)outer + vm->b.page_size);
+}
+
 static int map_inside(struct gh_sys *sys, const struct gh_memory *memory, int own_fd, uintptr_t start, void **ret_host)
 {
 	const int prot = PROT_READ | PROT_WRITE;
@@ -100,8 +116,7 @@ static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host)
 {
 	struct gh_sys *sys = vm->b.sys;
-	size_t total = (size_t)memory->length + 2 * HOST_ALIGN + 2 * (size_t)vm->b.page_size;
-	uintptr_t start;
+	size_t total = (size_t)memory->length + both_guards(vm);
 	void *outer;
 	void *inner;
 	int fd;
@@ -112,8 +127,7 @@ int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_
 	ret = sys->mmap(sys, NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, &outer);
 	if (ret < 0)
 		goto err_file;
-	start = ((uintptr_t)outer + vm->b.page_size + HOST_ALIGN - 1) & ~(uintptr_t)(HOST_ALIGN - 1);
-	ret = map_inside(sys, memory, fd, start, &inner);
+	ret = map_inside(sys, memory, fd, inside_of(vm, outer), &inner);
 	if (ret < 0)
 		goto err_outer;
 	*ret_mapping = (struct gh_mapping){ .address = outer, .length = total, .fd = fd };
@@ -142,10 +156,32 @@ int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const
 	return ret < 0 ? gh_fail_request(&vm->failure, ret, "lend memory", "mmap") : 0;
 }
 
+/* A forked child has got the guards only: what is between them is the child's own, or nothing. */
+static void free_in_child(struct gh_vm *vm, const struct gh_mapping *mapping)
+{
+	struct gh_sys *sys = vm->b.sys;
+	uintptr_t outer = (uintptr_t)mapping->address;
+	uintptr_t begin;
+	uintptr_t end;
+
+	if (mapping->address == NULL)
+		return;
+	begin = inside_of(vm, mapping->address);
+	end = begin + align(mapping->length - both_guards(vm)); /* a last huge page is not there either */
+	(void)sys->munmap(sys, mapping->address, begin - outer);
+	(void)sys->munmap(sys, (uint8_t *)mapping->address + (end - outer), outer + mapping->length - end);
+	if (mapping->fd >= 0)
+		(void)sys->close(sys, mapping->fd);
+}
+
 void gh_mapping_free(struct gh_vm *vm, const struct gh_mapping *mapping)
 {
 	struct gh_sys *sys = vm->b.sys;
 
+	if (vm->b.in_child) {
+		free_in_child(vm, mapping);
+		return;
+	}
 	if (mapping->locked != NULL)
 		(void)sys->munlock(sys, mapping->locked, mapping->locked_length);
 	if (mapping->hidden != NULL)
@@ -207,6 +243,17 @@ static int lock_as_wanted(struct gh_vm *vm, const struct gh_region *region, stru
 	return ret < 0 ? explain_lock(vm, ret, region) : 0;
 }
 
+/*
+ * A kernel that pins memory when it is given pins what the guest may only read as it finds it: of private memory that nobody
+ * has written to that is the zero page of all processes, which would be given away, and the host's later stores go elsewhere.
+ * What cannot be written to stays as it is, and of what is not there the kernel speaks.
+ */
+static void leave_zero_page(struct gh_vm *vm, const struct gh_region *region)
+{
+	if (gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY) && !gh_can(&vm->b, GH_FEATURE_DEMAND_PAGING))
+		(void)vm->b.sys->madvise(vm->b.sys, region->host, (size_t)region->length, ADVICE_POPULATE_WRITE);
+}
+
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping)
 {
 	struct gh_sys *sys = vm->b.sys;
@@ -227,6 +274,8 @@ int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region 
 		ret = lock_as_wanted(vm, region, mapping);
 	if (ret == 0 && (flags & GH_MEMORY_PREFAULT) != 0)
 		ret = gh_memory_populate(&vm->b, region->host, region->length, own);
+	if (ret == 0 && !own && (flags & GH_MEMORY_WRITE) == 0)
+		leave_zero_page(vm, region);
 	return ret;
 }
 

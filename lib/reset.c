@@ -3,6 +3,7 @@
  * A VM anew: the kernel's is closed, another one opened, and what was configured given to it. No hypervisor can bring a guest
  * back to its beginning in the VM that it has.
  */
+#include "diagnosis.h"
 #include "kick.h"
 #include "resample.h"
 
@@ -13,8 +14,8 @@
 #define STEP "reset the VM"
 
 /*
- * Gunyah's kernel takes a VM down in the background, and counts its memory as locked until it has: memory that is given to
- * the next VM may be too much for so long.
+ * Gunyah's kernel takes a VM down in the background, and counts its memory as locked until it has: for so long it may be too
+ * much for the next VM, or not be had by it.
  */
 #define NAP_NS 1000000L
 #define NAPS 2000u
@@ -39,14 +40,41 @@ static int hand_over_again(struct gh_vm *vm, struct gh_region *region)
 	return ret;
 }
 
+/* Of a kernel that locks memory when it is given, and takes a VM down in the background; 0: unknown. */
+static uint64_t count_locked(const struct gh_vm *vm)
+{
+	if (vm->gone || !gh_is_quirky(&vm->b, GH_QUIRK_LOCKS_MEMORY) || gh_can(&vm->b, GH_FEATURE_DEMAND_PAGING))
+		return 0;
+	return gh_locked_memory(vm->b.sys);
+}
+
+/*
+ * Until the kernel has taken the memory back from the VM before: no hypervisor need give the same pages to two VMs. Who had
+ * locked less than the VM's memory is told nothing by these counts, a simulated device for one.
+ */
+static void await_memory(struct gh_vm *vm, uint64_t locked)
+{
+	uint64_t length = 0;
+
+	for (uint32_t i = 0; i < vm->b.n_regions; i++)
+		length += vm->regions[i]->length;
+	if (length == 0 || length > locked)
+		return;
+	for (unsigned int i = 0; gh_locked_memory(vm->b.sys) > locked - length && i < NAPS; i++)
+		nap(vm->b.sys);
+}
+
 static void close_vm(struct gh_vm *vm)
 {
+	uint64_t locked = count_locked(vm);
+
 	if (!vm->gone)
 		vm->b.ops->vm_destroy(&vm->b);
 	vm->gone = true;
 	vm->b.fd = -1;
 	vm->b.priv = NULL;
 	vm->b.spoilt = false;
+	await_memory(vm, locked);
 }
 
 static int open_vm(struct gh_vm *vm, const char *step)

@@ -128,7 +128,8 @@ GH_BEGIN_DECLS
  *
  * On GenieZone a region must be one mapping (one VMA) of exactly its length, because the kernel compares the two, and its
  * guest address must be a multiple of 2 MiB. A private mapping is written to once, page by page, so that the guest cannot
- * get the kernel's own zero page (section 9 of the GenieZone UAPI document).
+ * get the kernel's own zero page (section 9 of the GenieZone UAPI document). So is, on Gunyah without #GH_FEATURE_DEMAND_PAGING,
+ * a caller's mapping that the guest may only read.
  *
  * Of a region that the kernel refuses nothing is left: where the kernel keeps it in its table all the same (GenieZone), or has
  * some of its parts already, the library makes a new VM without it. Only if the kernel refuses that, too, the VM is good for

@@ -386,11 +386,11 @@ GH_API int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentica
  * @asunsafe
  * @par Kernel requests
  * In this order. GenieZone: GZVM_CREATE_DEVICE twice, GZVM_ENABLE_CAP (protected VMs), GZVM_CREATE_VCPU,
- * GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG, GZVM_IRQFD, GZVM_IOEVENTFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
+ * GZVM_SET_ONE_REG, GZVM_SET_DTB_CONFIG, GZVM_IOEVENTFD, GZVM_IRQFD. Gunyah: GH_VM_ADD_FUNCTION for each vCPU with GH_VCPU_MMAP_SIZE and mmap(),
  * GH_VM_SET_BOOT_CONTEXT, GH_VM_ANDROID_SET_AUTH_TYPE, GH_VM_SET_DTB_CONFIG, GH_VM_ANDROID_SET_FW_CONFIG, munmap() of
- * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for lines and doorbells. KVM: KVM_CREATE_DEVICE
+ * lent memory (v15 to v17), GH_VM_START, then GH_VM_ADD_FUNCTION for doorbells and lines. KVM: KVM_CREATE_DEVICE
  * and KVM_SET_DEVICE_ATTR, for each vCPU KVM_CREATE_VCPU, KVM_ARM_PREFERRED_TARGET, KVM_ARM_VCPU_INIT,
- * KVM_GET_VCPU_MMAP_SIZE and mmap(), KVM_SET_ONE_REG, KVM_IRQFD, KVM_IOEVENTFD.
+ * KVM_GET_VCPU_MMAP_SIZE and mmap(), KVM_SET_ONE_REG, KVM_IOEVENTFD, KVM_IRQFD.
  * @since 0.1
  */
 GH_API int gh_vm_start(struct gh_vm *vm);
@@ -418,6 +418,9 @@ GH_API int gh_vm_start(struct gh_vm *vm);
  * It cannot be done when memory was lent to the guest, because what is in it belongs to a guest that is gone, and the kernel may
  * hold it for a while: close the VM, and open another one with other memory.
  *
+ * Gunyah takes a VM down in the background (android14-6.1): the call waits, at most two seconds, until the kernel does not count
+ * the memory as locked any more, because the hypervisor need not give it to the new VM before.
+ *
  * If it fails with an error that is not listed here as changing nothing, the kernel's VM may be closed already. The VM is then
  * good for nothing but another gh_vm_reset(), which goes on from there, and gh_vm_close().
  *
@@ -436,7 +439,7 @@ GH_API int gh_vm_start(struct gh_vm *vm);
  * @mtany
  * @asunsafe
  * @par Kernel requests
- * Those of gh_vm_close() except for the device, the bus and the mappings; then GH_CREATE_VM, GZVM_CREATE_VM or KVM_CREATE_VM, and
+ * Those of gh_vm_close() except for the device, the bus and the mappings, and reading /proc/self/status; then GH_CREATE_VM, GZVM_CREATE_VM or KVM_CREATE_VM, and
  * those that gh_vm_map() makes for each region.
  * @since 0.1
  */

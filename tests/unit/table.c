@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define MAPPINGS 64
 
@@ -23,6 +26,7 @@ _Thread_local bool table_counts;
 _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 void (*table_after_enter)(int ret);
+const char *(*table_on_open)(const char *path);
 bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {
@@ -68,10 +72,22 @@ static int strike(const char *name)
 		table_depth--;                                                                                             \
 	} while (0)
 
+static int open_text(struct gh_sys *sys, const char *text)
+{
+	int fd = inner(sys)->memfd(inner(sys), "text", strlen(text));
+
+	if (fd >= 0 && pwrite(fd, text, strlen(text), 0) < 0)
+		abort();
+	return fd;
+}
+
 static int table_open(struct gh_sys *sys, const char *path, int flags)
 {
+	const char *text = table_on_open != NULL ? table_on_open(path) : NULL;
 	int ret = strike("open");
 
+	if (ret == 0 && text != NULL)
+		return open_text(sys, text);
 	if (ret == 0)
 		BELOW(inner(sys)->open(inner(sys), path, flags));
 	return ret;

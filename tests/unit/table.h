@@ -16,6 +16,8 @@ extern _Thread_local unsigned int table_depth;
 
 /* Called before each ioctl() of the library to a device, if set; a negative result is what the ioctl() says, unmade. */
 extern int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
+/* Called before each open() of the library, if set: what is to be read there instead; NULL: the file. */
+extern const char *(*table_on_open)(const char *path);
 /* Called instead of each ioctl() and kernel entry of the library, if set; false: the one below is to be made. */
 extern bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 /* Called after each kernel entry, if set, with its result. */

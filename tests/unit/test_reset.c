@@ -571,6 +571,46 @@ START_TEST(test_locked_for_a_while)
 }
 END_TEST
 
+static unsigned int looks;
+static unsigned int looks_before_new_vm;
+
+/* The machine's regions have 6 MiB. */
+static const char *count_down(const char *path)
+{
+	if (strcmp(path, "/proc/self/status") != 0)
+		return NULL;
+	return ++looks < 20 ? "Name:\tx\nVmLck:\t10240 kB\n" : "Name:\tx\nVmLck:\t 4096 kB\n";
+}
+
+static int note_new_vm(unsigned long request, uintptr_t arg)
+{
+	(void)arg;
+	if (request == UAPI_GUNYAH_CREATE_VM)
+		looks_before_new_vm = looks;
+	return 0;
+}
+
+/* Its hypervisor has the memory so long: the new VM is not made before. */
+START_TEST(test_memory_comes_back)
+{
+	struct machine machine;
+
+	machine_begin(&machine, RIG_GUNYAH, "off");
+	machine_start(&machine);
+	machine_run(&machine);
+	looks = 0;
+	table_on_ioctl = note_new_vm;
+	table_on_open = count_down;
+	machine_reset(&machine);
+	table_on_open = NULL;
+	ck_assert_uint_eq(looks_before_new_vm, 20);
+	ck_assert_uint_eq(looks, 20);
+	machine_start(&machine);
+	machine_run(&machine);
+	machine_end(&machine);
+}
+END_TEST
+
 /* --- when it cannot be done ------------------------------------------------------------------------------------------- */
 
 START_TEST(test_lent)
@@ -722,6 +762,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_quit, 0, RIG_KINDS);
 	tcase_add_loop_test(tcase, test_pauses_stay, 0, RIG_KINDS);
 	tcase_add_test(tcase, test_locked_for_a_while);
+	tcase_add_test(tcase, test_memory_comes_back);
 	tcase = add_case(suite, "refused");
 	tcase_add_loop_test(tcase, test_lent, 0, 2);
 	tcase_add_loop_test(tcase, test_busy, 0, RIG_KVM);

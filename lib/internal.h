@@ -263,8 +263,8 @@ uint32_t gh_region_index(const struct gh_vm *vm, uint32_t id, uint32_t *ret_part
 void gh_regions_drop(struct gh_vm *vm, uint32_t first, uint32_t count);
 void gh_regions_free(struct gh_vm *vm);
 
-/* vcpu.c: a load that waited when the VM ended waits for nothing */
-void gh_vcpu_drop_load(struct gh_vcpu *vcpu);
+/* vcpu.c: a load that waited when the VM ended waits for nothing. False: a thread is about to have answered it, or to fail to. */
+bool gh_vcpu_drop_load(struct gh_vcpu *vcpu);
 
 /* diagnosis.c: `error` because the guest did not get a page. */
 int gh_fail_fault(struct gh_vcpu *vcpu, int error, const struct gh_exit *exit);

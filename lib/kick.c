@@ -138,7 +138,7 @@ void gh_kick_settle(struct gh_vcpu *vcpu)
 	if (vcpu->b.immediate_exit != NULL && *vcpu->b.immediate_exit != 0)
 		*vcpu->b.immediate_exit = 0;
 	if (gh_vm_has_ended(vcpu->vm))
-		gh_vcpu_drop_load(vcpu);
+		(void)gh_vcpu_drop_load(vcpu);
 }
 
 void gh_kick_remind(struct gh_vcpu *vcpu)

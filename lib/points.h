@@ -33,6 +33,7 @@
 	X(RUN_BEGUN, "run: begun")                                                                                         \
 	X(RUN_CHECKED, "run: checked")                                                                                     \
 	X(RUN_RETURNED, "run: entry over")                                                                                 \
+	X(ANSWER_CHECKED, "answer: the VM has not ended")                                                                  \
 	X(ANSWER_BEGUN, "answer: begun")                                                                                   \
 	X(ANSWER_WRITTEN, "answer: written")                                                                               \
 	X(ANSWER_MARKED, "answer: marked as on its way")                                                                   \

@@ -157,11 +157,24 @@ uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
+/* gh_vm_set_end() drops all loads under the lock: whoever says that the VM has ended does so afterwards. */
+static void await_drops(struct gh_vm *vm)
+{
+	(void)pthread_mutex_lock(&vm->lock);
+	(void)pthread_mutex_unlock(&vm->lock);
+}
+
 static int deliver_end(struct gh_vcpu *vcpu)
 {
-	/* Another thread may be answering at this moment: what it writes means nothing any more, and is left alone. */
+	enum gh_pending pending;
+
+	await_drops(vcpu->vm);
 	vcpu->b.exit = vcpu->vm->end;
-	gh_vcpu_set_pending(vcpu->live, GH_PENDING_NOTHING);
+	pending = gh_vcpu_pending(vcpu->live);
+	/* Another thread may be answering at this moment: a reset waits until it has, so it is left alone. */
+	while (pending != GH_PENDING_BEING_ANSWERED &&
+	       !atomic_compare_exchange_weak(&vcpu->live->pending, &pending, GH_PENDING_NOTHING))
+		;
 	return 0;
 }
 
@@ -307,7 +320,7 @@ static int finish(struct gh_vcpu *vcpu, int ret)
 	/* The counterpart of gh_vm_set_end(): one of the two sees the other's. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (gh_vm_has_ended(vcpu->vm))
-		gh_vcpu_drop_load(vcpu);
+		(void)gh_vcpu_drop_load(vcpu);
 	gh_kick_remind(vcpu);
 	renew_entry(vcpu);
 	return ret;
@@ -366,17 +379,19 @@ static int check_answer(struct gh_vcpu *vcpu)
 {
 	if (gh_vm_is_forked(vcpu->vm))
 		return -EPERM;
-	if (gh_vm_has_ended(vcpu->vm))
-		return gh_fail(&vcpu->failure, -ESHUTDOWN, STEP_ANSWER, NULL, "Leave the run loop.",
-			       "The VM has stopped (%s).", gh_stop_name(vcpu->vm->end.stop.cause));
-	return 0;
+	if (!gh_vm_has_ended(vcpu->vm))
+		return 0;
+	await_drops(vcpu->vm);
+	return gh_fail(&vcpu->failure, -ESHUTDOWN, STEP_ANSWER, NULL, "Leave the run loop.", "The VM has stopped (%s).",
+		       gh_stop_name(vcpu->vm->end.stop.cause));
 }
 
-void gh_vcpu_drop_load(struct gh_vcpu *vcpu)
+bool gh_vcpu_drop_load(struct gh_vcpu *vcpu)
 {
-	enum gh_pending load = GH_PENDING_LOAD;
+	enum gh_pending pending = GH_PENDING_LOAD;
 
-	(void)atomic_compare_exchange_strong(&vcpu->live->pending, &load, GH_PENDING_NOTHING);
+	return atomic_compare_exchange_strong(&vcpu->live->pending, &pending, GH_PENDING_NOTHING) ||
+	       pending != GH_PENDING_BEING_ANSWERED;
 }
 
 /* Of several threads that answer, one does. */
@@ -424,9 +439,13 @@ int gh_mmio_complete(struct gh_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
-/* No kernel takes anything but another try (section 3.5 of the Gunyah document). */
+/* Of a page fault no kernel takes anything but another try (section 3.5 of the Gunyah document). */
 static int refuse_to_fail(struct gh_vcpu *vcpu)
 {
+	/* The VM may have ended since it was asked, and taken the load away. */
+	if (gh_vm_has_ended(vcpu->vm) || gh_vcpu_pending(vcpu->live) != GH_PENDING_NOTHING ||
+	    vcpu->b.exit.kind != GH_EXIT_PAGE_FAULT)
+		return refuse_answer(vcpu);
 	return gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL,
 		       "Provide memory there and run again, or close the VM.",
 		       "The guest's access to 0x%llx can only be tried again.", (unsigned long long)vcpu->b.exit.fault.gpa);
@@ -445,12 +464,10 @@ int gh_mmio_fail(struct gh_vcpu *vcpu)
 	/* A store cannot be failed any more when its vCPU runs on. */
 	if (gh_vcpu_pending(vcpu->live) == GH_PENDING_STORE && !gh_kick_is_in_guest(vcpu))
 		was = GH_PENDING_STORE;
-	if (!begin_answer(vcpu->live, was)) {
-		bool is_fault =
-			gh_vcpu_pending(vcpu->live) == GH_PENDING_NOTHING && vcpu->b.exit.kind == GH_EXIT_PAGE_FAULT;
-
-		return is_fault ? refuse_to_fail(vcpu) : wrong_answer(vcpu);
-	}
+	GH_POINT(ANSWER_CHECKED);
+	if (!begin_answer(vcpu->live, was))
+		return refuse_to_fail(vcpu);
+	GH_POINT(ANSWER_BEGUN);
 	if (!gh_can(vcpu->b.vm, GH_FEATURE_MMIO_ABORT))
 		ret = gh_fail(&vcpu->failure, -EOPNOTSUPP, STEP_ANSWER, NULL, "Answer the load with a value.",
 			      "This hypervisor cannot abort an access of the guest.");
@@ -474,8 +491,9 @@ int gh_hypercall_complete(struct gh_vcpu *vcpu, const uint64_t results[4])
 	ret = check_answer(vcpu);
 	if (ret < 0)
 		return ret;
+	GH_POINT(ANSWER_CHECKED);
 	if (!begin_answer(vcpu->live, GH_PENDING_HYPERCALL))
-		return wrong_answer(vcpu);
+		return refuse_answer(vcpu);
 	if (vcpu->b.vm->ops->vcpu_answer_hypercall != NULL)
 		vcpu->b.vm->ops->vcpu_answer_hypercall(&vcpu->b, results);
 	end_answer(vcpu, vcpu->live, GH_PENDING_NOTHING);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STEP_OPEN "open a VM"
@@ -26,6 +27,8 @@
 
 #define GIC_DISTRIBUTOR UINT64_C(0x3fff0000)
 #define GIC_ALIGN UINT64_C(0x10000)
+/* Between two looks at an answer that is being given. */
+#define ANSWER_NS 20000L
 
 void gh_vm_log(const struct gh_vm *vm, const char *format, ...)
 {
@@ -468,6 +471,16 @@ int gh_vm_start(struct gh_vm *vm)
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
+/* An answer that has begun came before the end, and is done soon; one that fails leaves the load. */
+static void drop_load(struct gh_vcpu *vcpu)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = ANSWER_NS };
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
+	while (!gh_vcpu_drop_load(vcpu))
+		(void)sys->ppoll(sys, NULL, 0, &time);
+}
+
 void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	enum gh_end none = GH_END_NONE;
@@ -477,13 +490,14 @@ void gh_vm_set_end(struct gh_vm *vm, struct gh_vcpu *vcpu, const struct gh_exit 
 	if (atomic_compare_exchange_strong(&vm->end_state, &none, GH_END_BEING_SET)) {
 		vm->end = *exit;
 		atomic_store(&vm->end_state, GH_END_SET);
-		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
 			if (other != vcpu)
 				gh_kick(other, GH_NUDGE);
 		/* After the nudges: a load that is delivered later finds its own (gh_kick_settle()). */
 		for (struct gh_vcpu *other = vm->vcpus; other != NULL; other = other->next)
-			gh_vcpu_drop_load(other);
+			drop_load(other);
+		/* Whoever is told finds no load that could still be answered. */
+		(void)vm->b.sys->write(vm->b.sys, vm->end_fd, &one, sizeof(one));
 	}
 	(void)pthread_mutex_unlock(&vm->lock);
 }

@@ -152,16 +152,30 @@ static void forget_address(struct gh_exit *exit)
 		exit->exception.gpa = 0;
 }
 
+/*
+ * A kernel that wants zeros there refuses what it has handed out itself, if the hypervisor has written to the page: the guest
+ * has not run, and its answer is where it was.
+ */
+static bool has_lost_zeros(struct uapi_gzvm_run *run)
+{
+	if ((run->padding[0] | run->padding[1] | run->padding[2]) == 0)
+		return false;
+	memset(run->padding, 0, sizeof(run->padding));
+	return true;
+}
+
 /* An entry that ended with anything but a load or a store. */
 static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int entered)
 {
 	const struct gh_gz_abi *abi = gh_gz_abi(vcpu->vm);
-	const struct uapi_gzvm_run *run = vcpu->run;
+	struct uapi_gzvm_run *run = vcpu->run;
 	uint32_t code = run->exit_reason;
 	int ret;
 
 	if (entered > 0)
 		return -EPROTO;
+	if (entered == -EINVAL && has_lost_zeros(run))
+		return -EAGAIN;
 	if (entered < 0 && (entered != -EINTR || code == 0))
 		return entered;
 	if (abi->own_code != NULL)

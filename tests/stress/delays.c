@@ -118,7 +118,8 @@ static bool is_foreign(enum device_kind device, enum gh_point point)
 	bool simulated = point >= GH_POINT_CALL_ENTERED && point <= GH_POINT_CALL_LEAVES;
 	bool page = point == GH_POINT_PAGE_CLEARED || point == GH_POINT_PAGE_RETURNED;
 
-	if (bus)
+	/* Nor does the program refuse anything, or answer hypercalls. */
+	if (bus || point == GH_POINT_ANSWER_CHECKED)
 		return true;
 	switch (device) {
 	case DEVICE_GUNYAH:

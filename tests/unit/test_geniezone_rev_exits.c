@@ -5,6 +5,9 @@
  */
 #include "geniezone_devices.h"
 
+#include "internal.h"
+#include "uapi/gzvm.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,6 +221,35 @@ START_TEST(test_interrupted_accesses)
 }
 END_TEST
 
+static int (*enter)(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel);
+
+static int enter_and_scribble(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg,
+			      const volatile uint32_t *cancel)
+{
+	int ret = enter(sys, fd, request, arg, cancel);
+
+	memset(((struct uapi_gzvm_run *)arg)->padding, 0xee, 3);
+	return ret;
+}
+
+/* A hypervisor may write to all of the page that it shares with the kernel, which then refuses to take it back. */
+START_TEST(test_scribbled_page)
+{
+	struct gh_sim *sim = new_sim(gz_devices[_i].device, "load 0x3f8 4; expect 0x77; store 0x3f8 4 0x99; off");
+	struct gh_vm *vm = open_sim(sim);
+	struct gh_vcpu *vcpu = start_standard(vm);
+
+	enter = vm->b.sys->enter;
+	vm->b.sys->enter = enter_and_scribble;
+	ck_assert_uint_eq(run_once(vcpu)->mmio.gpa, PORT);
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 0x77), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, MARK);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_STOPPED);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("geniezone_rev_exits");
@@ -227,5 +259,6 @@ int main(void)
 	tcase_add_loop_test(tcase, test_missing_memory, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_hypercall, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_interrupted_accesses, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_scribbled_page, 0, GZ_DEVICES);
 	return run_suite(suite);
 }

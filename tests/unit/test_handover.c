@@ -6,6 +6,7 @@
 #include "points.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct world world;
 static struct gh_vcpu *vcpu;
@@ -42,9 +43,18 @@ static atomic_bool armed;
 static atomic_uint entries;
 static atomic_uint answers;
 static atomic_bool may_answer = true;
+/* Once, on the thread that gets there. */
+static _Atomic enum gh_point instant;
+static void (*_Atomic at_instant)(void);
 
 void gh_point_reached(enum gh_point point)
 {
+	void (*then)(void) = atomic_load_explicit(&at_instant, memory_order_relaxed);
+
+	if (then != NULL && point == atomic_load_explicit(&instant, memory_order_relaxed)) {
+		atomic_store(&at_instant, NULL);
+		then();
+	}
 	if (point == GH_POINT_ENTER_CURRENT)
 		(void)atomic_fetch_add(&entries, 1);
 	if (point == GH_POINT_ANSWER_MARKED) {
@@ -197,6 +207,184 @@ START_TEST(test_interrupted_while_it_is_answered)
 }
 END_TEST
 
+/* --- answers at the end ----------------------------------------------------------------------------------------------- */
+
+static void end_vm(void)
+{
+	struct gh_exit exit;
+
+	memset(&exit, 0, sizeof(exit));
+	exit.kind = GH_EXIT_STOPPED;
+	exit.stop.cause = GH_STOP_RESET;
+	gh_vm_set_end(world.vm, NULL, &exit);
+}
+
+static void begin_with_load(enum world_device device)
+{
+	begin(device, "load 0x1000 4; off");
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_MMIO);
+}
+
+static void end_after_all(void)
+{
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 5), -ESHUTDOWN);
+	ck_assert_int_eq(gh_mmio_fail(vcpu), -ESHUTDOWN);
+	ck_assert_uint_eq(run_once(vcpu)->stop.cause, GH_STOP_RESET);
+	world_end(&world);
+}
+
+static void wait_for_instant(enum gh_point point, void (*function)(void))
+{
+	atomic_store(&instant, point);
+	atomic_store(&at_instant, function);
+}
+
+static bool was_dropped;
+
+static ssize_t look_when_told(struct gh_sys *sys, int fd, const void *data, size_t size)
+{
+	if (fd == gh_vm_end_fd(world.vm))
+		was_dropped = atomic_load(&vcpu->live->pending) == GH_PENDING_NOTHING;
+	return original.write(sys, fd, data, size);
+}
+
+/* Whoever reads of the end in its descriptor finds that no load waits any more. */
+START_TEST(test_descriptor_after_the_drop)
+{
+	begin_with_load((enum world_device)_i);
+	was_dropped = false;
+	table->write = look_when_told;
+	end_vm();
+	ck_assert(was_dropped);
+	end_after_all();
+}
+END_TEST
+
+static struct gh_vcpu *asleep;
+static atomic_bool is_told;
+static int answer_of_the_told;
+
+static void *sleep_and_answer(void *data)
+{
+	(void)data;
+	ck_assert_uint_eq(run_once(asleep)->kind, GH_EXIT_STOPPED);
+	answer_of_the_told = gh_mmio_complete(vcpu, 5);
+	atomic_store(&is_told, true);
+	return NULL;
+}
+
+static int nudge_and_nap(struct gh_sys *sys, int pid, int tid, int signal)
+{
+	int ret = original.tgkill(sys, pid, tid, signal);
+
+	/* The one that was woken before gets ahead. */
+	pause_ms(20);
+	return ret;
+}
+
+static void await_sleep(struct gh_vcpu *other)
+{
+	while (gh_where_place(atomic_load(&other->where)) != GH_INSIDE)
+		pause_ms(1);
+}
+
+/* So does the thread of another vCPU, while yet another one is being nudged. */
+START_TEST(test_told_by_a_nudge)
+{
+	struct runner runner;
+	pthread_t thread;
+
+	world_begin(&world, WORLD_FAKE, "load 0x1000 4", 3);
+	vcpu = world.vcpus[0];
+	asleep = world.vcpus[2]; /* the last one that was made is the first to be nudged */
+	original = *world.vm->b.sys;
+	copy = original;
+	copy.tgkill = nudge_and_nap;
+	world.vm->b.sys = &copy;
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_MMIO);
+	atomic_store(&is_told, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_and_answer, NULL), 0);
+	await_sleep(asleep);
+	runner_begin(&runner, world.vcpus[1]);
+	await_sleep(world.vcpus[1]);
+	pause_ms(5);
+	end_vm();
+	ck_assert(comes_true(&is_told));
+	(void)pthread_join(thread, NULL);
+	ck_assert_int_eq(answer_of_the_told, -ESHUTDOWN);
+	ck_assert(runner_returns(&runner));
+	runner_end(&runner);
+	end_after_all();
+}
+END_TEST
+
+static void *end_and_tell(void *data)
+{
+	(void)data;
+	end_vm();
+	atomic_store(&is_told, true);
+	return NULL;
+}
+
+/* An answer that has begun is accepted, and before the end. */
+START_TEST(test_end_while_it_is_answered)
+{
+	pthread_t answering;
+	pthread_t ending;
+
+	begin_with_load((enum world_device)_i);
+	atomic_store(&answers, 0);
+	atomic_store(&may_answer, false);
+	atomic_store(&is_told, false);
+	ck_assert_int_eq(pthread_create(&answering, NULL, answer, NULL), 0);
+	while (atomic_load_explicit(&answers, memory_order_relaxed) == 0)
+		pause_ms(1);
+	ck_assert_int_eq(pthread_create(&ending, NULL, end_and_tell, NULL), 0);
+	pause_ms(20);
+	ck_assert(!atomic_load(&is_told));
+	atomic_store(&may_answer, true);
+	(void)pthread_join(answering, NULL);
+	ck_assert(comes_true(&is_told));
+	(void)pthread_join(ending, NULL);
+	end_after_all();
+}
+END_TEST
+
+/* The VM ends between the two looks of a refusal: it says so, and a loop does not take it for an error of the handler's. */
+START_TEST(test_end_while_it_is_refused)
+{
+	begin_with_load((enum world_device)_i);
+	wait_for_instant(GH_POINT_ANSWER_CHECKED, end_vm);
+	ck_assert_int_eq(gh_mmio_fail(vcpu), -ESHUTDOWN);
+	ck_assert(atomic_load(&at_instant) == NULL);
+	end_after_all();
+}
+END_TEST
+
+static void run_into_the_end(void)
+{
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_STOPPED);
+	ck_assert_int_eq(atomic_load(&vcpu->live->pending), GH_PENDING_BEING_ANSWERED);
+}
+
+static void end_and_wait_for_the_answer(void)
+{
+	end_vm();
+	wait_for_instant(GH_POINT_ANSWER_BEGUN, run_into_the_end);
+}
+
+/* The end is delivered while a store is being refused: a reset still waits for that, and takes nothing away below it. */
+START_TEST(test_end_is_delivered_meanwhile)
+{
+	begin((enum world_device)_i, "store 0x1000 4 1; off");
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
+	wait_for_instant(GH_POINT_ANSWER_CHECKED, end_and_wait_for_the_answer);
+	(void)gh_mmio_fail(vcpu);
+	ck_assert(atomic_load(&at_instant) == NULL);
+	end_after_all();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("handover");
@@ -207,5 +395,11 @@ int main(void)
 	tcase_add_loop_test(tcase, test_second_thread_before_a_wait, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_fail_while_it_runs, 0, WORLD_DEVICES);
 	tcase_add_loop_test(tcase, test_interrupted_while_it_is_answered, 0, WORLD_DEVICES);
+	tcase = add_case(suite, "end");
+	tcase_add_loop_test(tcase, test_descriptor_after_the_drop, 0, WORLD_DEVICES);
+	tcase_add_test(tcase, test_told_by_a_nudge);
+	tcase_add_loop_test(tcase, test_end_while_it_is_answered, 0, WORLD_DEVICES);
+	tcase_add_loop_test(tcase, test_end_while_it_is_refused, 0, WORLD_DEVICES);
+	tcase_add_loop_test(tcase, test_end_is_delivered_meanwhile, 0, WORLD_DEVICES);
 	return run_suite(suite);
 }

@@ -103,8 +103,8 @@ struct gh_fdt_check {
 	void (*report)(void *data, const struct gh_fdt_finding *finding);
 	void *data;
 	int rejected;
-	int found;
-	int config; /* the node /gunyah-vm-config */
+	int found[GH_FDT_IGNORED + 1]; /* of each severity */
+	int config;                    /* the node /gunyah-vm-config */
 	uint64_t base;
 	uint64_t size_max;
 	bool has_base;
@@ -123,6 +123,8 @@ int gh_fdt_check_memory(struct gh_fdt_check *check);
 
 /* --- reading: NULL or an error where the property is not in good shape ------------------------------------------------ */
 
+/* So many cells, two at most. */
+uint64_t gh_fdt_read_cells(const uint8_t *bytes, int cells);
 /* One string, not empty. */
 const char *gh_fdt_read_string(const void *tree, int node, const char *name);
 /* 1: read; 0: not there; -1: of another length. */

@@ -190,8 +190,9 @@ static bool has_label(const struct gh_fdt_check *check, uint32_t label)
 static void check_reserved_node(struct gh_fdt_check *check, const struct places *places, int node, const int cells[2])
 {
 	bool known = check->rules.n_regions != 0;
-	uint64_t address = 0;
-	uint64_t size = 0;
+	size_t entry = 4 * (size_t)(cells[0] + cells[1]);
+	const uint8_t *reg;
+	int length;
 	uint32_t label;
 
 	if (gh_fdt_read_u32(check->tree, node, "qcom,label", &label) == 1) {
@@ -199,16 +200,22 @@ static void check_reserved_node(struct gh_fdt_check *check, const struct places 
 			gh_fdt_found(check, GH_RULE_RESERVED_LABEL, node, "label %u", label);
 		return;
 	}
-	for (unsigned int i = 0;; i++) {
-		int ret = gh_fdt_read_reg(check->tree, node, cells[0], cells[1], i, &address, &size);
+	reg = fdt_getprop(check->tree, node, "reg", &length);
+	if (reg == NULL)
+		return;
+	if ((size_t)length % entry != 0) {
+		gh_fdt_found(check, GH_RULE_RESERVED_REG, node, "%d bytes, and entries of %zu", length, entry);
+		return;
+	}
+	for (const uint8_t *end = reg + length; known && reg != end; reg += entry) {
+		uint64_t address = gh_fdt_read_cells(reg, cells[0]);
+		uint64_t size = gh_fdt_read_cells(reg + 4 * (size_t)cells[0], cells[1]);
 
-		if (ret == 0)
-			return;
-		if (ret < 0 || (known && !is_inside(check, places, address, size))) {
-			gh_fdt_found(check, GH_RULE_RESERVED_REG, node, "0x%llx bytes at 0x%llx", (unsigned long long)size,
-				     (unsigned long long)address);
-			return;
-		}
+		if (is_inside(check, places, address, size))
+			continue;
+		gh_fdt_found(check, GH_RULE_RESERVED_REG, node, "0x%llx bytes at 0x%llx", (unsigned long long)size,
+			     (unsigned long long)address);
+		return;
 	}
 }
 

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A hostile tree has any number of defects, and looking for a node's path takes time. */
+/*
+ * Of each severity, so that none hides a worse one. A hostile tree has any number of defects, and looking for a node's path
+ * takes time.
+ */
 #define FINDINGS_MAX 256
 #define PATH_ROOM 256
 
@@ -26,7 +29,7 @@ const char *gh_fdt_read_string(const void *tree, int node, const char *name)
 	return value;
 }
 
-static uint64_t read_cells(const uint8_t *bytes, int cells)
+uint64_t gh_fdt_read_cells(const uint8_t *bytes, int cells)
 {
 	uint64_t value = 0;
 
@@ -44,7 +47,7 @@ int gh_fdt_read_u32(const void *tree, int node, const char *name, uint32_t *ret_
 		return 0;
 	if (length != 4)
 		return -1;
-	*ret_value = (uint32_t)read_cells(value, 1);
+	*ret_value = (uint32_t)gh_fdt_read_cells(value, 1);
 	return 1;
 }
 
@@ -57,7 +60,7 @@ int gh_fdt_read_address(const void *tree, int node, const char *name, uint64_t *
 		return 0;
 	if (length != 4 && length != 8)
 		return -1;
-	*ret_value = read_cells(value, length / 4);
+	*ret_value = gh_fdt_read_cells(value, length / 4);
 	return 1;
 }
 
@@ -85,8 +88,8 @@ int gh_fdt_read_reg(const void *tree, int node, int address_cells, int size_cell
 	if (index >= (size_t)length / entry)
 		return 0;
 	bytes += index * entry;
-	*ret_address = read_cells(bytes, address_cells);
-	*ret_size = read_cells(bytes + 4 * (size_t)address_cells, size_cells);
+	*ret_address = gh_fdt_read_cells(bytes, address_cells);
+	*ret_size = gh_fdt_read_cells(bytes + 4 * (size_t)address_cells, size_cells);
 	return 1;
 }
 
@@ -123,6 +126,14 @@ bool gh_fdt_is_shm(const void *tree, int node)
 
 /* --- findings ----------------------------------------------------------------------------------------------------- */
 
+/* A tree's bytes go to terminals and logs. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text < 0x20 || *text >= 0x7f)
+			*text = '?';
+}
+
 static void report(const struct gh_fdt_check *check, const struct gh_fdt_rule_text *rule, int node, const char *detail)
 {
 	struct gh_fdt_finding finding = {
@@ -136,8 +147,10 @@ static void report(const struct gh_fdt_check *check, const struct gh_fdt_rule_te
 	};
 	char path[PATH_ROOM];
 
-	if (node > 0 && fdt_get_path(check->tree, node, path, sizeof(path)) == 0)
+	if (node > 0 && fdt_get_path(check->tree, node, path, sizeof(path)) == 0) {
+		make_printable(path);
 		finding.node = path;
+	}
 	check->report(check->data, &finding);
 }
 
@@ -147,15 +160,16 @@ void gh_fdt_found(struct gh_fdt_check *check, enum gh_fdt_rule rule, int node, c
 	char words[96];
 	va_list arguments;
 
-	if (check->found == FINDINGS_MAX)
+	if (check->found[text->severity] == FINDINGS_MAX)
 		return;
-	check->found++;
+	check->found[text->severity]++;
 	check->rejected += text->severity == GH_FDT_REJECTED;
 	if (check->report == NULL)
 		return;
 	va_start(arguments, detail);
 	(void)vsnprintf(words, sizeof(words), detail, arguments);
 	va_end(arguments);
+	make_printable(words);
 	report(check, text, node, words);
 }
 

@@ -138,7 +138,11 @@ struct gh_fdt_rules {
 		sizeof(struct gh_fdt_rules), 0, 0, 0, NULL, 0, 0, 0                                                        \
 	}
 
-/** @brief One broken rule. Belongs to the library and is gone when the function it was given to returns; grows at its end. */
+/**
+ * @brief One broken rule. Belongs to the library and is gone when the function it was given to returns; grows at its end.
+ *
+ * Strings are printable: other bytes of the tree are "?".
+ */
 struct gh_fdt_finding {
 	uint32_t severity;    /**< #gh_fdt_severity. */
 	const char *rule;     /**< Name of the rule, the same in later releases: "image-name". */

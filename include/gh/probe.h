@@ -35,7 +35,7 @@ enum gh_feature {
 	/** The kernel takes the level of a line directly. Without: gh_irq_add() uses an irqfd, and emulates levels. */
 	GH_FEATURE_IRQ_LINE = 1 << 13,
 	GH_FEATURE_READ_ONLY_MEMORY = 1 << 14, /**< Memory without #GH_MEMORY_WRITE is really read-only for the guest. */
-	/** The hypervisor can protect a VM from its host: gh_vm_set_firmware(), gh_vm_set_protected(), lent memory. */
+	/** The hypervisor can protect a VM from its host: gh_vm_set_firmware(), gh_vm_set_protected(). */
 	GH_FEATURE_PROTECTED_VM = 1 << 15,
 	GH_FEATURE_FIRMWARE = 1 << 16,          /**< Firmware of a protected VM can be given. */
 	GH_FEATURE_RECLAIM = 1 << 17,           /**< Pages of one range can be taken back from a VM. */

@@ -9,7 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
+
+#define BUSY_TRIES 100u
+/* More than a page remains at both ends, wherever in it the memory is: see map_ram(). */
+#define OUTER_SIZE (3 * (size_t)CONFORM_RAM_SIZE)
 
 static const struct {
 	int error;
@@ -72,12 +78,30 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
-void conform_alarm(unsigned int seconds)
+/* A signal after so many seconds, and every second from then on: one could come before the call that it is to end. */
+static void set_alarm(unsigned int seconds)
 {
 	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerval timer = { .it_interval = { .tv_sec = seconds != 0 }, .it_value = { .tv_sec = seconds } };
 
 	(void)sigaction(SIGALRM, &action, NULL);
-	(void)alarm(seconds);
+	(void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+int conform_run(struct conform *conform, int vcpu, unsigned long request, const void *argument, unsigned int seconds)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int ret = -EBUSY;
+
+	set_alarm(seconds);
+	/* While a VM goes down, the resource manager of Gunyah has its vCPUs for moments. */
+	for (unsigned int i = 0; ret == -EBUSY && i < BUSY_TRIES; i++) {
+		ret = conform_ask(conform, vcpu, request, argument);
+		if (ret == -EBUSY)
+			(void)nanosleep(&moment, NULL);
+	}
+	set_alarm(0);
+	return ret;
 }
 
 static bool is_simulated(const char *device)
@@ -102,13 +126,36 @@ static bool open_machine(struct conform *conform, const char *script)
 	return true;
 }
 
+/*
+ * Memory between inaccessible pages, as aligned as its guest address is to be: some kernels map whole blocks to a guest. Every
+ * page is there before the guest touches it, which some kernels do not survive.
+ */
+static bool map_ram(struct conform *conform)
+{
+	uint8_t *outer = mmap(NULL, OUTER_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *ram;
+
+	if (outer == MAP_FAILED)
+		return false;
+	ram = outer + CONFORM_RAM_SIZE - (uintptr_t)outer % CONFORM_RAM_SIZE;
+	if (mmap(ram, CONFORM_RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED) {
+		(void)munmap(outer, OUTER_SIZE);
+		return false;
+	}
+	memset(ram, 0, CONFORM_RAM_SIZE);
+	conform->outer = outer;
+	conform->ram = ram;
+	return true;
+}
+
 bool conform_open(struct conform *conform, const char *script)
 {
 	const char *path = conform->device;
-	void *outer;
 
 	conform->sim = NULL;
 	conform->vm = -1;
+	conform->dev = -1;
 	conform->ram = NULL;
 	conform->sys = gh_sys_kernel();
 	if (is_simulated(conform->device)) {
@@ -117,18 +164,28 @@ bool conform_open(struct conform *conform, const char *script)
 		path = gh_sim_device_path(conform->sim);
 	}
 	conform->dev = conform->sys->open(conform->sys, path, O_RDWR | O_CLOEXEC);
-	if (conform->dev < 0) {
+	if (conform->dev < 0 || !map_ram(conform)) {
 		conform_close(conform);
 		return false;
 	}
-	outer = mmap(NULL, CONFORM_RAM_SIZE + 2 * CONFORM_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (outer == MAP_FAILED || mmap((uint8_t *)outer + CONFORM_PAGE, CONFORM_RAM_SIZE, PROT_READ | PROT_WRITE,
-					MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
-		conform_close(conform);
-		return false;
-	}
-	conform->ram = (uint8_t *)outer + CONFORM_PAGE;
 	return true;
+}
+
+static unsigned int breakages;
+
+unsigned int conform_breakages(void)
+{
+	return breakages;
+}
+
+static void note_breakage(const struct conform *conform)
+{
+	const char *what = gh_sim_breakage(conform->sim);
+
+	if (what == NULL)
+		return;
+	breakages++;
+	(void)fprintf(stderr, "gh-hw: a kernel would break on %s: %s\n", conform->device, what);
 }
 
 void conform_close(struct conform *conform)
@@ -138,8 +195,9 @@ void conform_close(struct conform *conform)
 	if (conform->dev >= 0)
 		(void)conform->sys->close(conform->sys, conform->dev);
 	if (conform->ram != NULL)
-		(void)munmap(conform->ram - CONFORM_PAGE, CONFORM_RAM_SIZE + 2 * CONFORM_PAGE);
+		(void)munmap(conform->outer, OUTER_SIZE);
 	if (conform->sim != NULL) {
+		note_breakage(conform);
 		conform->sys->put(conform->sys);
 		gh_sim_free(conform->sim);
 	}

@@ -24,6 +24,7 @@ struct conform {
 	struct gh_sys *sys;
 	int dev;
 	int vm;
+	uint8_t *outer;
 	uint8_t *ram; /* CONFORM_RAM_SIZE bytes between inaccessible ones */
 };
 
@@ -32,6 +33,8 @@ bool conform_open(struct conform *conform, const char *script);
 /* Another VM in the place of the one that there is. */
 void conform_new_vm(struct conform *conform);
 void conform_close(struct conform *conform);
+/* Of simulated devices: how many have noted something that breaks a kernel. The cases are made for real ones, too. */
+unsigned int conform_breakages(void);
 /* The guest is the script's, not code in its memory. */
 bool conform_is_scripted(const struct conform *conform);
 
@@ -43,8 +46,9 @@ const char *conform_fd(struct conform *conform, int ret);
 int conform_ask(struct conform *conform, int fd, unsigned long request, const void *argument);
 int conform_ask_value(struct conform *conform, int fd, unsigned long request, uint64_t argument);
 int conform_eventfd(struct conform *conform);
-/* A signal after so many seconds, which interrupts; 0: none. */
-void conform_alarm(unsigned int seconds);
+#define CONFORM_PATIENCE 30u
+/* RUN, which ends with EINTR after so many seconds: a guest that hangs must not hang the program. */
+int conform_run(struct conform *conform, int vcpu, unsigned long request, const void *argument, unsigned int seconds);
 
 /* Each family; false: the device is none of it. */
 bool conform_gunyah(const char *device);

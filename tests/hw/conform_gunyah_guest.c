@@ -12,6 +12,7 @@
 #define GPA UINT64_C(0x80000000)
 #define DTB UINT64_C(0x100000) /* from the memory's beginning */
 #define RWX (UAPI_GUNYAH_MEM_READ | UAPI_GUNYAH_MEM_WRITE | UAPI_GUNYAH_MEM_EXEC)
+#define END_PATIENCE 5u /* seconds */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* One VM with one vCPU. */
@@ -58,13 +59,18 @@ static const char *exit_in_words(struct guest *guest)
 	}
 }
 
-static const char *run(struct guest *guest)
+static const char *run_for(struct guest *guest, unsigned int seconds)
 {
 	int ret;
 
 	guest->page->exit_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
-	ret = conform_ask_value(&guest->conform, guest->vcpu, UAPI_GUNYAH_RUN, 0);
+	ret = conform_run(&guest->conform, guest->vcpu, UAPI_GUNYAH_RUN, NULL, seconds);
 	return ret < 0 ? conform_word(ret) : exit_in_words(guest);
+}
+
+static const char *run(struct guest *guest)
+{
+	return run_for(guest, CONFORM_PATIENCE);
 }
 
 static void answer(struct guest *guest, uint64_t value)
@@ -186,9 +192,8 @@ static void test_end(const char *device, const char *how, uint32_t function)
 	if (!begin(&guest, device, how, steps, COUNT(steps)))
 		return;
 	/* Kernels without an exit for it sleep on. */
-	conform_alarm(1);
-	conform_say(how, "%s", step(&guest, &steps[0]));
-	conform_alarm(0);
+	answer(&guest, conform_command(&steps[0]));
+	conform_say(how, "%s", run_for(&guest, conform_is_scripted(&guest.conform) ? 1 : END_PATIENCE));
 	(void)snprintf(name, sizeof(name), "%s; START", how);
 	conform_say(name, "%s", conform_word(conform_ask_value(&guest.conform, guest.conform.vm, UAPI_GUNYAH_START, 0)));
 	end(&guest);

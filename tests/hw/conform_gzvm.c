@@ -178,6 +178,21 @@ static int ioeventfd(struct conform *conform, int fd, uint64_t gpa, uint32_t wid
 	return conform_ask(conform, conform->vm, UAPI_GZVM_IOEVENTFD, &bell);
 }
 
+/* Kernels leak what is still there when the VM is closed. */
+static void remove_doorbells(struct conform *conform, int fd, int other)
+{
+	const uint32_t off = UAPI_GZVM_IOEVENTFD_DEASSIGN;
+	const uint32_t off_value = off | UAPI_GZVM_IOEVENTFD_DATAMATCH;
+
+	(void)ioeventfd(conform, fd, 0x7000, 4, off, 0);
+	(void)ioeventfd(conform, other, 0x7000, 4, off, 0);
+	(void)ioeventfd(conform, other, 0x7000, 4, off_value, 1);
+	(void)ioeventfd(conform, fd, 0x7100, 4, off_value, 1);
+	(void)ioeventfd(conform, other, 0x7100, 4, off_value, 2);
+	(void)conform->sys->close(conform->sys, fd);
+	(void)conform->sys->close(conform->sys, other);
+}
+
 static void test_doorbells(struct conform *conform)
 {
 	static const uint32_t widths[] = { 3, 5, 6, 7, 9 };
@@ -209,8 +224,7 @@ static void test_doorbells(struct conform *conform)
 	conform_say("ioev.deassign", "%s", number(ioeventfd(conform, fd, 0x7000, 4, UAPI_GZVM_IOEVENTFD_DEASSIGN, 0)));
 	conform_say("ioev.deassign-again", "%s",
 		    number(ioeventfd(conform, fd, 0x7000, 4, UAPI_GZVM_IOEVENTFD_DEASSIGN, 0)));
-	(void)conform->sys->close(conform->sys, fd);
-	(void)conform->sys->close(conform->sys, other);
+	remove_doorbells(conform, fd, other);
 }
 
 /* --- with a guest ------------------------------------------------------------------------------------------------- */
@@ -256,7 +270,7 @@ static const char *enter(struct guest *guest)
 	int ret;
 
 	guest->run.exit_reason = 0;
-	ret = conform_ask(&guest->conform, guest->vcpu, UAPI_GZVM_RUN, &guest->run);
+	ret = conform_run(&guest->conform, guest->vcpu, UAPI_GZVM_RUN, &guest->run, CONFORM_PATIENCE);
 	return ret < 0 ? conform_word(ret) : run_in_words(guest, guest->text, sizeof(guest->text));
 }
 
@@ -281,9 +295,10 @@ static int set_register(struct guest *guest, uint64_t id, uint64_t value)
 static int prepare(struct guest *guest)
 {
 	struct conform *conform = &guest->conform;
-	int ret = set_memory(conform, 0, GPA, CONFORM_RAM_SIZE, conform->ram);
+	int ret;
 
 	conform_write_guest(conform->ram);
+	ret = set_memory(conform, 0, GPA, CONFORM_RAM_SIZE, conform->ram);
 	if (ret == 0)
 		ret = guest->vcpu = conform_ask_value(conform, conform->vm, UAPI_GZVM_CREATE_VCPU, 0);
 	if (ret >= 0)

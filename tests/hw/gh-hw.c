@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,9 @@ static void usage(FILE *to)
 		"  --lend           lend the guest its memory instead of sharing it\n"
 		"  --no-guests      only what needs no guest: runs on any host with a script engine\n"
 		"\n"
-		"Exit status: 0 all passed, 1 some failed, 2 wrong usage, 77 no device.\n",
+		"Exit status: 0 all passed, 1 some failed, 2 wrong usage, 77 no device. With --raw nothing is expected: 1 "
+		"tells of a\n"
+		"simulated device whose kernel would break.\n",
 		to);
 }
 
@@ -152,6 +155,8 @@ static int run_raw(const char *const *devices, size_t n)
 	static const char *const nodes[] = { "/dev/gunyah", "/dev/gzvm" };
 	size_t found = 0;
 
+	/* Whoever reads the lines may go; what the kernel has must be closed in order all the same. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < (n > 0 ? n : sizeof(nodes) / sizeof(nodes[0])); i++) {
 		const char *device = n > 0 ? devices[i] : nodes[i];
 		bool is_known = strstr(device, "gzvm") != NULL ? conform_geniezone(device) : conform_gunyah(device);
@@ -162,6 +167,8 @@ static int run_raw(const char *const *devices, size_t n)
 	}
 	if (found == 0 && n == 0)
 		(void)fprintf(stderr, "gh-hw: there is no usable /dev/gunyah or /dev/gzvm; name a device with --device\n");
+	if (conform_breakages() > 0)
+		return 1;
 	return found == (n > 0 ? n : found) && found > 0 ? 0 : SKIPPED;
 }
 
@@ -238,7 +245,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind != argc || (!raw && n > 1)) {
+	if (optind != argc || (!raw && n > 1) || (raw && (hw.backend != NULL || hw.lend || !guests))) {
 		usage(stderr);
 		return 2;
 	}

@@ -591,6 +591,61 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* What libfdt does again for each string or entry must not be done for a million of them. */
+START_TEST(test_quick)
+{
+	const size_t size = 256 * 1024;
+	const size_t room = 2 * size + ROOM;
+	unsigned char *bytes = calloc(1, size);
+	unsigned char *large = calloc(1, room);
+	unsigned char *small = blob;
+	struct gh_fdt_rules rules = standard;
+
+	ck_assert(bytes != NULL && large != NULL);
+	make_sound_tree();
+	ck_assert_int_eq(fdt_open_into(small, large, (int)room), 0);
+	blob = large;
+	set(node_at(CONFIG), "vm-attrs", bytes, size);
+	add_node("/", "reserved-memory");
+	set(node_at("/reserved-memory"), "#address-cells", U32(2));
+	set(node_at("/reserved-memory"), "#size-cells", U32(2));
+	add_node("/reserved-memory", "pool");
+	for (size_t i = 0; i < size; i += 16)
+		fdt64_st(bytes + i, RAM_GPA);
+	set(node_at("/reserved-memory/pool"), "reg", bytes, size);
+	rules.room = 0;
+	ck_assert_int_eq(gh_fdt_validate(large, room, &rules, NULL, NULL), 0);
+	fdt64_st(bytes + size - 16, RAM_GPA + RAM_SIZE);
+	set(node_at("/reserved-memory/pool"), "reg", bytes, size);
+	ck_assert_int_eq(gh_fdt_validate(large, room, &rules, NULL, NULL), 1);
+	blob = small;
+	free(large);
+	free(bytes);
+}
+END_TEST
+
+/* Names that reach a terminal, and names that libfdt would walk along for minutes. */
+START_TEST(test_names)
+{
+	char name[300] = { 0 };
+	struct findings findings;
+
+	make_sound_tree();
+	add_node(CONFIG "/vdevices", "a\x1b[2J\xff");
+	findings = validate(&standard);
+	check_alone(&findings, GH_RULE_TYPE, CONFIG "/vdevices/a?[2J?");
+	make_sound_tree();
+	memset(name, 'n', 255);
+	set(0, name, "", 0);
+	findings = validate(&standard);
+	ck_assert_uint_eq(findings.count, 0);
+	name[255] = 'n';
+	set(0, name, "", 0);
+	findings = validate(&standard);
+	check_alone(&findings, GH_RULE_SOUND, "/");
+}
+END_TEST
+
 START_TEST(test_texts)
 {
 	for (unsigned int i = 0; i < GH_RULES; i++) {
@@ -636,6 +691,8 @@ int main(void)
 	tcase_add_test(tcase, test_size);
 	tcase_add_test(tcase, test_arguments);
 	tcase_add_test(tcase, test_many);
+	tcase_add_test(tcase, test_quick);
+	tcase_add_test(tcase, test_names);
 	tcase_add_test(tcase, test_texts);
 	tcase_add_test(tcase, test_all_tried);
 	return run_suite(suite);

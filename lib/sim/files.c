@@ -391,41 +391,30 @@ static int files_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 	return (int)ret;
 }
 
-/* None has a read or a write operation. */
-static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
+/* None of ours has a read or a write operation. */
+static bool has_no_data(struct gh_sys *sys, int fd)
 {
-	struct gh_sys *kernel = gh_sys_kernel();
 	struct sim_files *files = files_of(sys);
 	struct sim_file *file = may_be_ours(files, fd) ? file_get(files, fd) : NULL;
 
-	if (file == NULL)
-		return kernel->read(kernel, fd, buffer, length);
-	file_put(files, file);
-	return -EINVAL;
+	if (file != NULL)
+		file_put(files, file);
+	return file != NULL;
+}
+
+static ssize_t files_read(struct gh_sys *sys, int fd, void *buffer, size_t length)
+{
+	return has_no_data(sys, fd) ? -EINVAL : gh_sys_kernel()->read(gh_sys_kernel(), fd, buffer, length);
 }
 
 static ssize_t files_pread(struct gh_sys *sys, int fd, void *buffer, size_t length, uint64_t offset)
 {
-	struct gh_sys *kernel = gh_sys_kernel();
-	struct sim_files *files = files_of(sys);
-	struct sim_file *file = file_get(files, fd);
-
-	if (file == NULL)
-		return kernel->pread(kernel, fd, buffer, length, offset);
-	file_put(files, file);
-	return -EINVAL;
+	return has_no_data(sys, fd) ? -EINVAL : gh_sys_kernel()->pread(gh_sys_kernel(), fd, buffer, length, offset);
 }
 
 static ssize_t files_write(struct gh_sys *sys, int fd, const void *buffer, size_t length)
 {
-	struct gh_sys *kernel = gh_sys_kernel();
-	struct sim_files *files = files_of(sys);
-	struct sim_file *file = may_be_ours(files, fd) ? file_get(files, fd) : NULL;
-
-	if (file == NULL)
-		return kernel->write(kernel, fd, buffer, length);
-	file_put(files, file);
-	return -EINVAL;
+	return has_no_data(sys, fd) ? -EINVAL : gh_sys_kernel()->write(gh_sys_kernel(), fd, buffer, length);
 }
 
 /* Takes one piece, the `index`th, out of [start, end); the file comes back if this was its last reference. */

@@ -58,7 +58,9 @@ static int give_to_engine(struct gzvm_vm *vm, const struct gzvm_slot *slot, bool
 	/* Accepted by the driver, but memory that no guest can reach. */
 	if (known || length == 0 || gpa + length < gpa)
 		return 0;
-	ret = vm->engine->map(vm->guest, gpa, length, (void *)(uintptr_t)slot->host, 1 | 2 | 4);
+	/* The driver looks for pages, wherever in one the address is. */
+	ret = vm->engine->map(vm->guest, gpa, length, (void *)(uintptr_t)(slot->host & ~(uint64_t)(GZVM_PAGE - 1)),
+			      1 | 2 | 4);
 	/* The driver has no check for overlap; what the hypervisor does then is unknown. */
 	return ret == -EEXIST ? 0 : gzvm_engine_code(ret);
 }

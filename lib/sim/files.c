@@ -324,12 +324,10 @@ static int files_close(struct gh_sys *sys, int fd)
 		note_number(files, fd, false);
 	}
 	pthread_mutex_unlock(&files->lock);
-	if (file == NULL)
-		pthread_mutex_lock(&files->closing);
+	pthread_mutex_lock(&files->closing);
 	ret = kernel->close(kernel, fd);
-	if (file == NULL)
-		pthread_mutex_unlock(&files->closing);
-	else
+	pthread_mutex_unlock(&files->closing);
+	if (file != NULL)
 		file_put(files, file);
 	return ret;
 }

@@ -14,7 +14,17 @@
 #define BELL UINT64_C(0x5000)
 #define REPORT UINT64_C(0x4008)
 
-static const char *const devices[] = { "sim:gzvm/r0", "sim:gzvm/v9", "sim:gzvm/android-latest", "sim:halla" };
+static const char *const devices[] = {
+	"sim:gzvm/r0",
+	"sim:gzvm/v4",
+	"sim:gzvm/v5",
+	"sim:gzvm/v9",
+	"sim:gzvm/v12",
+	"sim:gzvm/android16-6.12-early",
+	"sim:gzvm/android15-6.6",
+	"sim:gzvm/android-latest",
+	"sim:halla",
+};
 
 #define ENABLE(line, edge)                                                                                                 \
 	{                                                                                                                  \

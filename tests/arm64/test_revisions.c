@@ -16,9 +16,11 @@
 static const char *const devices[] = {
 	"sim:gunyah/v8",
 	"sim:gunyah/v10",
+	"sim:gunyah/v11",
 	"sim:gunyah/v14",
 	"sim:gunyah/v17",
 	"sim:gunyah/android14-6.1-early",
+	"sim:gunyah/android14-6.1",
 	"sim:gunyah/android15-6.6-early",
 	"sim:gunyah/android15-6.6",
 	"sim:gunyah/android16-6.12",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The devicetree builder: what a caller describes, checked and copied. fdt_finish.c makes a tree of it. */
 #include "fdt_builder.h"
+#include "fdt_sound.h"
 
 #include "internal.h"
 #include "opts.h"

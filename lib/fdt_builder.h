@@ -75,8 +75,6 @@ void gh_fdt_put_u64(struct gh_fdt_writer *writer, int node, const char *name, ui
 void gh_fdt_put_cells(struct gh_fdt_writer *writer, int node, const char *name, const uint32_t *values, size_t count);
 void gh_fdt_put_ranges(struct gh_fdt_writer *writer, int node, const char *name, const uint64_t *values, size_t count);
 
-/* Not garbage, not truncated, and new enough for libfdt to go through it. */
-bool gh_fdt_is_sound(const void *tree, size_t size);
 bool gh_fdt_is_string(const void *tree, int node, const char *name, const char *value);
 /* A node that is not switched off. */
 bool gh_fdt_is_enabled(const void *tree, int node);

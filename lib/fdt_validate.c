@@ -2,6 +2,7 @@
 /* gh_fdt_validate(): a devicetree as Gunyah's resource manager reads it. The tree is hostile. */
 #include "fdt_builder.h"
 #include "fdt_rules.h"
+#include "fdt_sound.h"
 #include "opts.h"
 
 #include <errno.h>

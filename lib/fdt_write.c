@@ -5,8 +5,6 @@
 #include <libfdt.h>
 #include <string.h>
 
-#define NAME_MAX_OF_PROPERTY 255u
-
 int gh_fdt_child(struct gh_fdt_writer *writer, int parent, const char *name)
 {
 	int node;
@@ -80,31 +78,6 @@ void gh_fdt_put_ranges(struct gh_fdt_writer *writer, int node, const char *name,
 
 		append(writer, node, name, &cells, sizeof(cells), i == 0);
 	}
-}
-
-/* libfdt walks along a property's name each time that it looks at the property: some lines of hostile tree take minutes. */
-static bool has_short_names(const void *tree)
-{
-	const char *strings = (const char *)tree + fdt_off_dt_strings(tree);
-	size_t left = fdt_size_dt_strings(tree);
-
-	while (left > 0) {
-		size_t length = strnlen(strings, left);
-
-		if (length > NAME_MAX_OF_PROPERTY)
-			return false;
-		length += length < left;
-		strings += length;
-		left -= length;
-	}
-	return true;
-}
-
-/* libfdt's own check of everything comes to grief on trees of before version 16, whose root has a name. */
-bool gh_fdt_is_sound(const void *tree, size_t size)
-{
-	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_totalsize(tree) <= size &&
-	       fdt_version(tree) >= 16 && has_short_names(tree) && fdt_check_full(tree, size) == 0;
 }
 
 bool gh_fdt_is_string(const void *tree, int node, const char *name, const char *value)

@@ -2,6 +2,7 @@
 /* The resource manager's reading of a VM's devicetree: every rule that makes VM_INIT fail is a function here. */
 #include "gunyah_rm.h"
 
+#include "../fdt_sound.h"
 #include <errno.h>
 #include <libfdt.h>
 #include <stdlib.h>
@@ -400,9 +401,7 @@ int gunyah_rm_parse(const void *fdt, size_t size, struct rm_tree *ret_tree)
 	int ret;
 
 	memset(ret_tree, 0, sizeof(*ret_tree));
-	/* libfdt's own check of everything comes to grief on trees of before version 16. */
-	if (size < sizeof(struct fdt_header) || fdt_check_header(fdt) != 0 || fdt_version(fdt) < 16 ||
-	    fdt_check_full(fdt, size) != 0)
+	if (!gh_fdt_is_sound(fdt, size))
 		return -EINVAL;
 	ret = read_config(fdt, ret_tree);
 	if (ret < 0)

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which trees libfdt is safe with: it checks most of a hostile one, but not all, and not in bounded time. */
+#include "fdt_sound.h"
+
+#include <libfdt.h>
+#include <stdint.h>
+#include <string.h>
+
+#define NAME_MAX_OF_PROPERTY 255u
+
+/* libfdt walks along a property's name each time that it looks at the property: some lines of hostile tree take minutes. */
+static bool has_short_names(const void *tree)
+{
+	const char *strings = (const char *)tree + fdt_off_dt_strings(tree);
+	size_t left = fdt_size_dt_strings(tree);
+
+	while (left > 0) {
+		size_t length = strnlen(strings, left);
+
+		if (length > NAME_MAX_OF_PROPERTY)
+			return false;
+		length += length < left;
+		strings += length;
+		left -= length;
+	}
+	return true;
+}
+
+static uint32_t cell_at(const char *at)
+{
+	fdt32_t cell;
+
+	memcpy(&cell, at, sizeof(cell));
+	return fdt32_to_cpu(cell);
+}
+
+/* The bytes that a tag takes with what follows it and padding; `left` or more if they do not fit. */
+static uint64_t tag_length(const char *at, size_t left)
+{
+	uint64_t length = FDT_TAGSIZE;
+
+	switch (cell_at(at)) {
+	case FDT_BEGIN_NODE:
+		length += (uint64_t)strnlen(at + length, left - length) + 1;
+		break;
+	case FDT_PROP:
+		length = sizeof(struct fdt_property);
+		if (length <= left)
+			length += cell_at(at + FDT_TAGSIZE);
+		break;
+	default:
+		break;
+	}
+	return (length + FDT_TAGSIZE - 1) & ~(uint64_t)(FDT_TAGSIZE - 1);
+}
+
+/*
+ * libfdt before 1.7.0 adds a property's length to its place in an int: a length of nearly 4 GiB leads back to where it was, and
+ * on for ever.
+ */
+static bool has_whole_tags(const void *tree)
+{
+	const char *at = (const char *)tree + fdt_off_dt_struct(tree);
+	size_t left = fdt_version(tree) >= 17 ? fdt_size_dt_struct(tree) : fdt_totalsize(tree) - fdt_off_dt_struct(tree);
+
+	while (left >= FDT_TAGSIZE && cell_at(at) != FDT_END) {
+		uint64_t length = tag_length(at, left);
+
+		if (length >= left)
+			return false;
+		at += length;
+		left -= (size_t)length;
+	}
+	return left >= FDT_TAGSIZE;
+}
+
+/* libfdt's own check of everything comes to grief on trees of before version 16, whose root has a name. */
+bool gh_fdt_is_sound(const void *tree, size_t size)
+{
+	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_totalsize(tree) <= size &&
+	       fdt_version(tree) >= 16 && has_short_names(tree) && has_whole_tags(tree) && fdt_check_full(tree, size) == 0;
+}

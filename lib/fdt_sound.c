@@ -8,24 +8,6 @@
 
 #define NAME_MAX_OF_PROPERTY 255u
 
-/* libfdt walks along a property's name each time that it looks at the property: some lines of hostile tree take minutes. */
-static bool has_short_names(const void *tree)
-{
-	const char *strings = (const char *)tree + fdt_off_dt_strings(tree);
-	size_t left = fdt_size_dt_strings(tree);
-
-	while (left > 0) {
-		size_t length = strnlen(strings, left);
-
-		if (length > NAME_MAX_OF_PROPERTY)
-			return false;
-		length += length < left;
-		strings += length;
-		left -= length;
-	}
-	return true;
-}
-
 static uint32_t cell_at(const char *at)
 {
 	fdt32_t cell;
@@ -55,10 +37,26 @@ static uint64_t tag_length(const char *at, size_t left)
 }
 
 /*
+ * In the block of names, which libfdt looks at from version 17 on only, and short: it walks along a property's name each time
+ * that it looks at the property, so that some lines of hostile tree take minutes.
+ */
+static bool has_sound_name(const void *tree, const char *property)
+{
+	const char *names = (const char *)tree + fdt_off_dt_strings(tree);
+	uint32_t offset = cell_at(property + offsetof(struct fdt_property, nameoff));
+	size_t left;
+
+	if (offset >= fdt_size_dt_strings(tree))
+		return false;
+	left = fdt_size_dt_strings(tree) - offset;
+	return memchr(names + offset, '\0', left <= NAME_MAX_OF_PROPERTY ? left : NAME_MAX_OF_PROPERTY + 1) != NULL;
+}
+
+/*
  * libfdt before 1.7.0 adds a property's length to its place in an int: a length of nearly 4 GiB leads back to where it was, and
  * on for ever.
  */
-static bool has_whole_tags(const void *tree)
+static bool has_sound_tags(const void *tree)
 {
 	const char *at = (const char *)tree + fdt_off_dt_struct(tree);
 	size_t left = fdt_version(tree) >= 17 ? fdt_size_dt_struct(tree) : fdt_totalsize(tree) - fdt_off_dt_struct(tree);
@@ -66,7 +64,7 @@ static bool has_whole_tags(const void *tree)
 	while (left >= FDT_TAGSIZE && cell_at(at) != FDT_END) {
 		uint64_t length = tag_length(at, left);
 
-		if (length >= left)
+		if (length >= left || (cell_at(at) == FDT_PROP && !has_sound_name(tree, at)))
 			return false;
 		at += length;
 		left -= (size_t)length;
@@ -78,5 +76,5 @@ static bool has_whole_tags(const void *tree)
 bool gh_fdt_is_sound(const void *tree, size_t size)
 {
 	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_totalsize(tree) <= size &&
-	       fdt_version(tree) >= 16 && has_short_names(tree) && has_whole_tags(tree) && fdt_check_full(tree, size) == 0;
+	       fdt_version(tree) >= 16 && has_sound_tags(tree) && fdt_check_full(tree, size) == 0;
 }

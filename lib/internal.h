@@ -375,6 +375,8 @@ bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t 
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
 /* Takes the memory of a region out of its mapping, whose addresses stay taken. */
 int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
+/* Is a caller's mapping there, all of it? */
+int gh_mapping_check(struct gh_vm *vm, const struct gh_region *region);
 /* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
 /* After the kernel has got it; never fails. */

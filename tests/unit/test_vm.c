@@ -97,6 +97,14 @@ static int call_protected(struct subject *subject)
 	return gh_vm_set_protected(subject->vm, 1);
 }
 
+/* Nothing that a kernel would have to know. */
+static int call_authentication(struct subject *subject)
+{
+	const struct gh_authentication none = GH_AUTHENTICATION_INIT;
+
+	return gh_vm_set_authentication(subject->vm, &none);
+}
+
 static int call_entry(struct subject *subject)
 {
 	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
@@ -175,24 +183,24 @@ static const struct {
 	const char *name;
 	int (*call)(struct subject *subject);
 	int results[STATES];
-	bool in_child; /* refused there */
 } calls[] = {
-	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, true },
-	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, true },
-	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY }, true },
-	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY }, true },
-	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "kick", call_kick, { 0, 0, 0, 0 }, true },
-	{ "access", call_access, { 0, 0, 0, 0 }, false },
+	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_authentication", call_authentication, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY } },
+	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY } },
+	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY } },
+	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY } },
+	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "kick", call_kick, { 0, 0, 0, 0 } },
+	{ "access", call_access, { 0, 0, 0, 0 } },
 };
 
 START_TEST(test_call_in_state)
@@ -475,7 +483,7 @@ static int child_may(struct gh_vm *vm)
 static int child(struct subject *subject)
 {
 	for (size_t i = 0; i < COUNT(calls); i++)
-		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
+		if (calls[i].call(subject) != -EPERM || gh_vm_failure(subject->vm)->cause_id != GH_CAUSE_OTHER_PROCESS)
 			return 10 + (int)i;
 	if (child_may(subject->vm) != 0)
 		return 100 + child_may(subject->vm);

@@ -434,7 +434,7 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 		return -EINVAL;
 	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. */
 	if (gh_vm_is_forked(irqfd->vm))
-		return -EPERM;
+		return gh_fail_forked(irqfd->vm);
 	ret = irqfd->vm->b.sys->write(irqfd->vm->b.sys, irqfd->spec.fd, &one, sizeof(one));
 	return ret < 0 ? (int)ret : 0;
 }

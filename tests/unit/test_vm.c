@@ -3,6 +3,7 @@
 #include "board.h"
 #include "table.h"
 
+#include "../../lib/internal.h"
 #include "../../lib/uapi/gzvm.h"
 
 #include <errno.h>
@@ -97,6 +98,25 @@ static int call_protected(struct subject *subject)
 	return gh_vm_set_protected(subject->vm, 1);
 }
 
+static int call_authentication(struct subject *subject)
+{
+	const struct gh_authentication none = GH_AUTHENTICATION_INIT;
+
+	return gh_vm_set_authentication(subject->vm, &none);
+}
+
+static int call_region(struct subject *subject)
+{
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+
+	return gh_vm_region(subject->vm, 0, &info);
+}
+
+static int call_reclaim(struct subject *subject)
+{
+	return gh_vm_reclaim(subject->vm, RAM_GPA, 4096);
+}
+
 static int call_entry(struct subject *subject)
 {
 	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
@@ -171,28 +191,34 @@ static int call_access(struct subject *subject)
 	return gh_vm_pointer(subject->vm, RAM_GPA, RAM_SIZE, &pointer);
 }
 
+/* Refused in a forked child, and, where it is one of the VM, with the reason in its failure. */
+enum in_child { ALLOWED, REFUSED, EXPLAINED };
+
 static const struct {
 	const char *name;
 	int (*call)(struct subject *subject);
 	int results[STATES];
-	bool in_child; /* refused there */
+	enum in_child in_child;
 } calls[] = {
-	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, true },
-	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, true },
-	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY }, true },
-	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY }, true },
-	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "kick", call_kick, { 0, 0, 0, 0 }, false },
-	{ "access", call_access, { 0, 0, 0, 0 }, false },
+	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "set_authentication", call_authentication, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "region", call_region, { 0, 0, 0, 0 }, EXPLAINED },
+	{ "reclaim", call_reclaim, { -EBUSY, -EOPNOTSUPP, -EOPNOTSUPP, -EBUSY }, EXPLAINED },
+	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, EXPLAINED },
+	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, EXPLAINED },
+	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, EXPLAINED },
+	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY }, EXPLAINED },
+	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY }, REFUSED },
+	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, REFUSED },
+	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, REFUSED },
+	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, REFUSED },
+	{ "kick", call_kick, { 0, 0, 0, 0 }, ALLOWED },
+	{ "access", call_access, { 0, 0, 0, 0 }, ALLOWED },
 };
 
 START_TEST(test_call_in_state)
@@ -428,9 +454,16 @@ static bool child_lives(void)
 /* 0: all is well. Ends with _exit(), so no assertions. */
 static int child(struct subject *subject)
 {
-	for (size_t i = 0; i < COUNT(calls); i++)
-		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
+	const struct gh_failure *failure = gh_vm_failure(subject->vm);
+
+	for (size_t i = 0; i < COUNT(calls); i++) {
+		subject->vm->failure.error = 0;
+		if (calls[i].in_child != ALLOWED && calls[i].call(subject) != -EPERM)
 			return 10 + (int)i;
+		if (calls[i].in_child == EXPLAINED &&
+		    (!failure_is(failure, -EPERM) || failure->cause_id != GH_CAUSE_OTHER_PROCESS))
+			return 40 + (int)i;
+	}
 	if (gh_irq_set(subject->irq, 0) != -EPERM || gh_irq_set(subject->irq, 1) != -EPERM ||
 	    gh_irq_pulse(subject->irq) != -EINVAL || gh_irqfd_raise(subject->irqfd) != -EPERM)
 		return 3;

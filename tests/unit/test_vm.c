@@ -3,6 +3,7 @@
 #include "board.h"
 #include "table.h"
 
+#include "../../lib/internal.h"
 #include "../../lib/uapi/gzvm.h"
 
 #include <errno.h>
@@ -105,6 +106,18 @@ static int call_authentication(struct subject *subject)
 	return gh_vm_set_authentication(subject->vm, &none);
 }
 
+static int call_region(struct subject *subject)
+{
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+
+	return gh_vm_region(subject->vm, 0, &info);
+}
+
+static int call_reclaim(struct subject *subject)
+{
+	return gh_vm_reclaim(subject->vm, RAM_GPA, 4096);
+}
+
 static int call_entry(struct subject *subject)
 {
 	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
@@ -179,6 +192,7 @@ static int call_access(struct subject *subject)
 	return gh_vm_pointer(subject->vm, RAM_GPA, RAM_SIZE, &pointer);
 }
 
+/* Refused in a forked child, and, where it is one of the VM, with the reason in its failure. */
 static const struct {
 	const char *name;
 	int (*call)(struct subject *subject);
@@ -191,6 +205,8 @@ static const struct {
 	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
 	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
 	{ "set_authentication", call_authentication, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "region", call_region, { 0, 0, 0, 0 } },
+	{ "reclaim", call_reclaim, { -EBUSY, -EOPNOTSUPP, -EOPNOTSUPP, -EBUSY } },
 	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY } },
 	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY } },
 	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY } },

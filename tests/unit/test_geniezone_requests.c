@@ -214,6 +214,16 @@ static void map(void)
 	map_at(vm, SWIOTLB_GPA, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_SWIOTLB);
 }
 
+/* Without firmware there is none at 0. */
+START_TEST(test_no_firmware)
+{
+	begin(_i);
+	map_at(vm, 0, RAM_SIZE, GH_MEMORY_RWX);
+	told(_i, "40209246 slot 0 flags 1 gpa 0 size 400000\n");
+	end();
+}
+END_TEST
+
 static void start(uint32_t vcpus)
 {
 	for (uint32_t id = 0; id < vcpus; id++)
@@ -400,6 +410,7 @@ int main(void)
 	TCase *tcase = add_case(suite, "geniezone_requests");
 
 	tcase_add_loop_test(tcase, test_start, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_no_firmware, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_firmware, R0 + 1, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_protected, R0 + 1, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_edge, 0, GZ_DEVICES);

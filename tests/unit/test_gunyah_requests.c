@@ -598,6 +598,29 @@ START_TEST(test_line)
 }
 END_TEST
 
+/* A kernel with functions by name, of which somebody knows that it has doorbells. */
+START_TEST(test_named_bell)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent = NULL;
+	struct rig rig = { .sim = new_sim("sim:gunyah/v8", "off") };
+
+	options.machine = rig.sim;
+	options.features_on = GH_FEATURE_IOEVENTFD;
+	ck_assert_int_eq(gh_vm_open(&options, &rig.vm), 0);
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	ck_assert_int_eq(start(&rig), 0);
+	bell.gpa = 0x4000;
+	bell.width = 4;
+	listen();
+	ck_assert_int_eq(gh_ioevent_add(rig.vm, &bell, &ioevent), 0);
+	told("44204704 ioeventfd value 0 gpa 4000 width 4 flags 0\n");
+	revision_close(&rig);
+}
+END_TEST
+
 static struct gh_ioevent *add_bell(struct rig *rig, uint64_t gpa, uint32_t width, uint32_t flags, uint64_t value)
 {
 	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
@@ -654,6 +677,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_small_tree, 0, revision_count);
 	tcase_add_loop_test(tcase, test_small_tree_at_the_end, 0, revision_count);
 	tcase_add_loop_test(tcase, test_line, 0, revision_count);
+	tcase_add_test(tcase, test_named_bell);
 	tcase_add_loop_test(tcase, test_bells, 0, revision_count);
 	return run_suite(suite);
 }

@@ -515,15 +515,26 @@ START_TEST(test_unmap_refusal)
 	struct gh_region_info info = GH_REGION_INFO_INIT;
 	struct rig rig;
 
-	revision_open(&rig, revision_of("sim:gunyah/v17"), "off");
+	revision_open(&rig, revision_of(_i == 0 ? "sim:gunyah/v17" : "sim:gunyah/v10"), "off");
 	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
 	ck_assert_int_eq(map_more(&rig, 0, NULL), 0);
-	put_tree(rig.vm, &standard_tree);
-	ck_assert_int_eq(start(&rig), 0);
-	refuse(UAPI_GUNYAH_MAP_MEM);
+	refuse(_i == 0 ? UAPI_GUNYAH_MAP_MEM : UAPI_GUNYAH_SET_USER_MEM);
 	named(&rig, gh_vm_unmap(rig.vm, 1));
 	ck_assert_int_eq(gh_vm_region(rig.vm, 1, &info), 0);
 	ck_assert_int_eq(gh_vm_unmap(rig.vm, 1), 0);
+	revision_close(&rig);
+}
+END_TEST
+
+START_TEST(test_vcpu_refusal)
+{
+	struct rig rig;
+
+	revision_open(&rig, revision_of(_i == 0 ? "sim:gunyah/v10" : "sim:gunyah/v8"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	refuse(_i == 0 ? UAPI_GUNYAH_ADD_FUNCTION : UAPI_GUNYAH_ADD_NAMED_FUNCTION);
+	named(&rig, start(&rig));
 	revision_close(&rig);
 }
 END_TEST
@@ -671,7 +682,8 @@ int main(void)
 	tcase_add_test(tcase, test_firmware);
 	tcase_add_test(tcase, test_refusal);
 	tcase_add_loop_test(tcase, test_memory_refusal, 0, (int)(sizeof(memory_requests) / sizeof(memory_requests[0])));
-	tcase_add_test(tcase, test_unmap_refusal);
+	tcase_add_loop_test(tcase, test_unmap_refusal, 0, 2);
+	tcase_add_loop_test(tcase, test_vcpu_refusal, 0, 2);
 	tcase_add_test(tcase, test_reclaim_refusal);
 	tcase_add_test(tcase, test_line_refusal);
 	tcase_add_loop_test(tcase, test_small_tree, 0, revision_count);

@@ -299,6 +299,18 @@ START_TEST(test_contiguous)
 }
 END_TEST
 
+/* Kernels that page in on demand keep no list of a region's pages: it is one, however long. */
+START_TEST(test_long_region)
+{
+	struct rig rig;
+
+	begin(&rig, "sim:gunyah/android15-6.6", "off");
+	map_at(rig.vm, RAM_GPA, 3 * 1024 * MIB, GH_MEMORY_RWX);
+	told("40204701 label 0 flags 7 gpa 80000000 size c0000000\n");
+	revision_close(&rig);
+}
+END_TEST
+
 START_TEST(test_reclaim)
 {
 	struct rig rig;
@@ -677,6 +689,7 @@ int main(void)
 	tcase_add_test(tcase, test_memory_by_flag);
 	tcase_add_test(tcase, test_files);
 	tcase_add_loop_test(tcase, test_contiguous, 0, 2);
+	tcase_add_test(tcase, test_long_region);
 	tcase_add_test(tcase, test_reclaim);
 	tcase_add_test(tcase, test_registers);
 	tcase_add_test(tcase, test_firmware);

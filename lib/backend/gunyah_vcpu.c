@@ -135,8 +135,7 @@ static bool rings(struct gh_bvcpu *vcpu)
 {
 	const struct gh_exit *exit = &vcpu->exit;
 
-	return exit->kind == GH_EXIT_MMIO && exit->mmio.is_store &&
-	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
+	return exit->mmio.is_store && gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
 static inline int run_once(struct gh_bvcpu *vcpu)
@@ -162,7 +161,7 @@ static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
 {
 	int ret = 0;
 
-	while (ret == 0 && rings(vcpu)) {
+	while (ret == GH_RAN_TO_ACCESS && rings(vcpu)) {
 		ret = run_once(vcpu);
 		/* The first entry has taken the answer: this is an interruption like any other. */
 		if (ret == -ECANCELED)

@@ -166,13 +166,14 @@ START_TEST(test_refused)
 	static const struct {
 		struct result result;
 		int ret;
+		bool is_broken; /* the page, not the result */
 	} cases[] = {
-		{ { 1, STORE(1) }, -EPROTO },
-		{ { -EPERM, STORE(1) }, -EPERM },
-		{ { -EINVAL, STORE(1) }, -EINVAL },
-		{ { 0, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = 4, .is_write = 2 } } }, -EPROTO },
-		{ { -EINTR, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = 4, .is_write = 2 } } }, -EPROTO },
-		{ { -EINTR, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = UINT64_C(0x100000004) } } }, -EPROTO },
+		{ { 1, STORE(1) }, -EPROTO, false },
+		{ { -EPERM, STORE(1) }, -EPERM, false },
+		{ { -EINVAL, STORE(1) }, -EINVAL, false },
+		{ { 0, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = 4, .is_write = 2 } } }, -EPROTO, true },
+		{ { -EINTR, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = 4, .is_write = 2 } } }, -EPROTO, true },
+		{ { -EINTR, { .exit_reason = GZ_CODE + 1, .u.mmio = { .width = UINT64_C(0x100000004) } } }, -EPROTO, true },
 	};
 	const struct gh_exit *exit = NULL;
 
@@ -180,6 +181,8 @@ START_TEST(test_refused)
 		begin(GENIEZONE, &cases[i].result);
 		ck_assert_int_eq(gh_vcpu_run(vcpu, &exit), cases[i].ret);
 		ck_assert(failure_is(gh_vcpu_failure(vcpu), cases[i].ret));
+		if (cases[i].is_broken)
+			ck_assert_ptr_nonnull(strstr(gh_vcpu_failure(vcpu)->cause, "breaks the kernel's interface"));
 		end();
 	}
 }
@@ -197,6 +200,81 @@ START_TEST(test_interrupted)
 	ck_assert_uint_eq(entered.exit_reason, 0);
 	ck_assert_mem_eq(entered.u.mmio.data, "\x11\x22\x33\x44", 4);
 	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 5);
+	end();
+}
+END_TEST
+
+/*
+ * With EINTR the buffer can have an exit that the kernel has handled itself (section 9), and one that it has not: that is
+ * the VMM's.
+ */
+static const struct {
+	const char *device;
+	uint64_t quirks_off;
+	struct uapi_gzvm_run run;
+	uint32_t kind;
+} leftovers[] = {
+	/* A doorbell takes stores; of a load it knows nothing. */
+	{ GENIEZONE, 0, { .exit_reason = GZ_CODE + 1, .u.mmio = { .gpa = 0x4000, .width = 4 } }, GH_EXIT_MMIO },
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 1, .u.mmio = { .gpa = 0x4000, .width = 4, .is_write = 1 } },
+	  GH_EXIT_INTERRUPTED },
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 1, .u.mmio = { .gpa = 0x4004, .width = 4, .is_write = 1 } },
+	  GH_EXIT_MMIO },
+	/* A page that the guest has now, and one that nobody has. */
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 1, .fault_gpa = RAM_GPA } },
+	  GH_EXIT_INTERRUPTED },
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 1, .fault_gpa = RAM_GPA + RAM_SIZE } },
+	  GH_EXIT_PAGE_FAULT },
+	{ GENIEZONE,
+	  GH_QUIRK_SHOWS_HANDLED_EXITS,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 1, .fault_gpa = RAM_GPA } },
+	  GH_EXIT_PAGE_FAULT },
+	/* Another exception, whatever its number; any word of `reserved` says that it was handled. */
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 0x80000000, .fault_gpa = RAM_GPA } },
+	  GH_EXIT_EXCEPTION },
+	{ GENIEZONE,
+	  0,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 2, .reserved = { [29] = 1 } } },
+	  GH_EXIT_INTERRUPTED },
+	{ "sim:gzvm/v5",
+	  0,
+	  { .exit_reason = GZ_CODE + 4, .u.exception = { .exception = 2, .reserved = { [29] = 1 } } },
+	  GH_EXIT_EXCEPTION },
+	/* The guest's question for the time, with its answer, where the kernel knows the question. */
+	{ GENIEZONE, 0, { .exit_reason = GZ_CODE + 2, .u.hypercall = { { 0x12345678 } } }, GH_EXIT_HYPERCALL },
+	{ "sim:gzvm/v12", 0, { .exit_reason = GZ_CODE + 2, .u.hypercall = { { 0x12345678 } } }, GH_EXIT_INTERRUPTED },
+	{ "sim:gzvm/v12", 0, { .exit_reason = GZ_CODE + 2, .u.hypercall = { { 0x86000002 } } }, GH_EXIT_HYPERCALL },
+	{ GENIEZONE, 0, { .exit_reason = GZ_CODE + 2, .u.hypercall = { { 0xc6000009 } } }, GH_EXIT_INTERRUPTED },
+	{ "sim:gzvm/v4", 0, { .exit_reason = GZ_CODE + 2, .u.hypercall = { { 0xc6000009 } } }, GH_EXIT_HYPERCALL },
+};
+
+START_TEST(test_leftover)
+{
+	const struct result list[] = { { -EINTR, leftovers[_i].run } };
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent = NULL;
+
+	sim = new_sim(leftovers[_i].device, "off");
+	options.machine = sim;
+	options.quirks_off = leftovers[_i].quirks_off;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	vcpu = start_standard(vm);
+	bell.gpa = 0x4000;
+	ck_assert_int_eq(gh_ioevent_add(vm, &bell, &ioevent), 0);
+	results = list;
+	table_instead = instead;
+	ck_assert_uint_eq(run_once(vcpu)->kind, leftovers[_i].kind);
 	end();
 }
 END_TEST
@@ -253,6 +331,7 @@ int main(void)
 	tcase_add_test(tcase, test_raw_reason);
 	tcase_add_test(tcase, test_refused);
 	tcase_add_test(tcase, test_interrupted);
+	tcase_add_loop_test(tcase, test_leftover, 0, (int)COUNT(leftovers));
 	tcase_add_loop_test(tcase, test_padding, 0, 3);
 	tcase_add_test(tcase, test_hypercall);
 	return run_suite(suite);

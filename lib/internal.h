@@ -197,10 +197,15 @@ static inline int gh_fail_memory(struct gh_failure *failure, const char *step)
 	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
 }
 
+static inline int gh_fail_process(struct gh_failure *failure)
+{
+	return gh_fail_cause(failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
+			     "This is a forked child: the VM belongs to the process that opened it.");
+}
+
 static inline int gh_fail_forked(struct gh_vm *vm)
 {
-	return gh_fail_cause(&vm->failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
-			     "This is a forked child: the VM belongs to the process that opened it.");
+	return gh_fail_process(&vm->failure);
 }
 
 /* probe.c: a device that one of the backends knows. */

@@ -68,8 +68,6 @@ static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 		return gh_fail_argument(
 			&vm->failure, -EINVAL, STEP,
 			"A file, huge pages and locks are for mappings of the library's: host must be NULL.");
-	if (memory->offset > INT64_MAX - memory->length)
-		return gh_fail_argument(&vm->failure, -ERANGE, STEP, "No file is so long.");
 	return 0;
 }
 

@@ -127,7 +127,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 		return ret;
 	/* What stands there was for an access that is over. */
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
-	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && (nothing || ret == -ENODEV))
+	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
 	if (may_be_off(vcpu, ret))
 		return -EAGAIN;

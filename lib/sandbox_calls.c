@@ -39,7 +39,7 @@ static const struct gh_need rows[] = {
 	{ GH_NEED(rt_sigaction, "see that the kick signal is still the library's when a vCPU is added"), .phases = CHANGE,
 	  .features = GH_FEATURE_LATE_VCPUS },
 	{ COMMAND(sched_setaffinity, 0, 0, "of the calling thread",
-		  "move to a vCPU's CPU to kick it; without: some kicks come after 10 ms"),
+		  "move to a vCPU's CPU to kick it; without: some kicks wait for 10 ms"),
 	  .phases = RUN, .refusal = EPERM, WITH_COURIER },
 
 	/* Waiting, and being woken. */
@@ -91,6 +91,7 @@ static const struct gh_need rows[] = {
 	/* Threads: what the usual C libraries do. */
 	{ GH_NEED(clone3, "make a thread; without: clone()"), .other_phases = THREADS, .refusal = ENOSYS },
 	{ GH_NEED_IF(clone, 0, CLONE_THREAD, CLONE_THREAD, "with CLONE_THREAD", "make a thread"), .other_phases = THREADS },
+	{ GH_NEED(rt_sigaction, "a signal of the C library's own, with the first thread"), .other_phases = THREADS },
 	{ GH_NEED(set_robust_list, "begin a thread"), .other_phases = THREADS },
 #ifdef SYS_rseq
 	{ GH_NEED(rseq, "begin a thread"), .other_phases = THREADS },

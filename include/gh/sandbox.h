@@ -17,8 +17,8 @@
  *   of its own.
  *
  * The phases begin after gh_vm_start(). Opening, configuring, starting and gh_vm_reset(), which does all three, need the device
- * and more, and are done before or not at all. Filters are a thread's: the library's own threads exist after gh_vm_start(), so
- * a filter must be put on all threads at once (`SECCOMP_FILTER_FLAG_TSYNC`), or before the start on none but the caller's own.
+ * and more, and are done before or not at all. A filter belongs to a thread and those that it makes; the library has threads of
+ * its own since gh_vm_start(), so it must be put on all threads at once (`SECCOMP_FILTER_FLAG_TSYNC`).
  * @{
  */
 #ifndef GH_SANDBOX_H

@@ -43,7 +43,7 @@ static void add_call(struct program *program, const struct gh_syscall *call)
 	/* If it is another call, over what follows. */
 	add(program, BPF_JMP | BPF_JEQ | BPF_K, call->number, 0, call->mask != 0 ? 4 : 1);
 	if (call->mask != 0) {
-		load(program, offsetof(struct seccomp_data, args) + 8 * call->argument);
+		load(program, offsetof(struct seccomp_data, args) + sizeof(uint64_t) * call->argument);
 		add(program, BPF_ALU | BPF_AND | BPF_K, call->mask, 0, 0);
 		add(program, BPF_JMP | BPF_JEQ | BPF_K, call->value, 0, 1);
 	}

@@ -27,7 +27,7 @@ struct gh_need {
 	uint8_t other_phases; /* in which the C library or the kernel makes it for us, or a thread that is about to end */
 	bool of_process;      /* the value is the process */
 	/* Three strings, one behind the other: the call, the request or command that the argument says, the reason. */
-	char text[111];
+	char text[87];
 };
 
 /* A table, for gh_backend::needs. */

@@ -17,7 +17,7 @@
 /* A thread that kicks in the library's stead (courier.c). */
 #define WITH_COURIER .quirks = GH_QUIRK_FRAGILE_ANSWER
 /* A thread that stands in for what a kernel does not tell (resample.c). Where there is a courier there are no direct lines. */
-#define WITH_RESAMPLER .no_features = GH_FEATURE_IRQFD_RESAMPLE | GH_FEATURE_IRQ_LINE
+#define WITH_RESAMPLER .no_features = (GH_FEATURE_IRQFD_RESAMPLE | GH_FEATURE_IRQ_LINE)
 #define LATE_MEMORY .features = GH_FEATURE_LATE_MEMORY
 
 /* membarrier()'s commands. */
@@ -36,10 +36,9 @@ static const struct gh_need rows[] = {
 	{ GH_NEED(rt_sigprocmask, "let the kick signal through; keep others from the library's threads"),
 	  .phases = RUN | CHANGE, .other_phases = THREADS | END },
 	{ GH_NEED(rt_sigreturn, "return from the handler of the kick signal"), .other_phases = RUN },
-	{ GH_NEED(rt_sigaction, "see that the kick signal is still the library's when a vCPU is added"), .phases = CHANGE,
+	{ GH_NEED(rt_sigaction, "see that the kick signal is the library's, for a new vCPU"), .phases = CHANGE,
 	  .features = GH_FEATURE_LATE_VCPUS },
-	{ COMMAND(sched_setaffinity, 0, 0, "of the calling thread",
-		  "move to a vCPU's CPU to kick it; without: some kicks wait for 10 ms"),
+	{ COMMAND(sched_setaffinity, 0, 0, "of the calling thread", "be on a vCPU's CPU; without: slower kicks"),
 	  .phases = RUN, .refusal = EPERM, WITH_COURIER },
 
 	/* Waiting, and being woken. */
@@ -48,37 +47,33 @@ static const struct gh_need rows[] = {
 	{ GH_NEED(ppoll, "wait for eventfds and for time to pass"), .phases = RUN | CHANGE, .other_phases = END },
 	{ GH_NEED(read, "take what eventfds count"), .phases = RUN | CHANGE, .other_phases = END },
 	{ GH_NEED(write, "signal eventfds"), .phases = RUN | CHANGE | END },
-	{ GH_NEED(clock_gettime, "CPU time of vCPUs' threads; time, where the C library cannot read it itself"),
-	  .phases = RUN, .other_phases = END, WITH_RESAMPLER },
+	{ GH_NEED(clock_gettime, "CPU time of threads; time that the C library cannot read itself"), .phases = RUN,
+	  .other_phases = END, WITH_RESAMPLER },
 	{ COMMAND(membarrier, 0, PRIVATE_EXPEDITED, "MEMBARRIER_CMD_PRIVATE_EXPEDITED",
 		  "change the bus while vCPUs read it"),
 	  .phases = CHANGE },
 	{ COMMAND(membarrier, 0, REGISTER_PRIVATE_EXPEDITED, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED",
-		  "before the bus is changed for the first time"),
+		  "before the first of them"),
 	  .phases = CHANGE },
 
 	/* Descriptors. */
 	{ GH_NEED(close, "close eventfds; and vCPUs, the VM and its device"), .phases = RUN | CHANGE | END },
 	{ GH_NEED(eventfd2, "make an eventfd"), .phases = CHANGE },
 	{ COMMAND(fcntl, 1, F_DUPFD_CLOEXEC, "F_DUPFD_CLOEXEC", "copy a caller's eventfd"), .phases = CHANGE },
-	{ GH_NEED(openat,
-		  "look at threads, eventfds and limits in /proc; without: failures say less, some kicks take longer"),
-	  .phases = RUN | CHANGE, .other_phases = THREADS | END, .refusal = EPERM },
+	{ GH_NEED(openat, "look into /proc; without: failures say less, and slower kicks"), .phases = RUN | CHANGE,
+	  .other_phases = THREADS | END, .refusal = EPERM },
 	{ GH_NEED(epoll_create1, "watch lines that the library resamples"), .phases = CHANGE, WITH_RESAMPLER },
 	{ GH_NEED(epoll_ctl, "watch a line that the library resamples"), .phases = CHANGE, WITH_RESAMPLER },
 	{ GH_NEED(epoll_pwait, "see which lines have been raised"), .phases = RUN, .other_phases = END, WITH_RESAMPLER },
 
 	/* Memory: the guest's, a vCPU's page, and what the C library hands out and takes back. */
-	{ GH_NEED(brk, "memory of the process"), .other_phases = ALL },
-	{ NO_CODE(mmap, "vCPUs' pages, the guest's memory; memory of the process, stacks of threads"), .phases = CHANGE,
+	{ GH_NEED(brk, "heap"), .other_phases = ALL },
+	{ NO_CODE(mmap, "vCPUs' pages, the guest's memory; heap, stacks"), .phases = CHANGE, .other_phases = ALL },
+	{ GH_NEED(mremap, "heap"), .other_phases = ALL },
+	{ GH_NEED(munmap, "vCPUs' pages, the guest's memory; heap, stacks"), .phases = CHANGE | END, .other_phases = ALL },
+	{ NO_CODE(mprotect, "hide lent memory; heap, guards of stacks"), .phases = CHANGE, .other_phases = ALL },
+	{ GH_NEED(madvise, "keep the guest's memory from forks, free what it gives back; heap"), .phases = CHANGE | END,
 	  .other_phases = ALL },
-	{ GH_NEED(mremap, "memory of the process"), .other_phases = ALL },
-	{ GH_NEED(munmap, "vCPUs' pages, the guest's memory; memory of the process, stacks of threads"),
-	  .phases = CHANGE | END, .other_phases = ALL },
-	{ NO_CODE(mprotect, "hide what is lent to the guest; memory of the process, guards of stacks"), .phases = CHANGE,
-	  .other_phases = ALL },
-	{ GH_NEED(madvise, "keep the guest's memory from forks, free what it gives back; memory of the process"),
-	  .phases = CHANGE | END, .other_phases = ALL },
 	{ GH_NEED(mlock2, "lock the guest's memory, if it shall be"), .phases = CHANGE, LATE_MEMORY },
 	{ GH_NEED(munlock, "unlock the guest's memory, if it was"), .phases = CHANGE | END },
 	{ GH_NEED(fstat, "look how long a caller's memory file is"), .phases = CHANGE, LATE_MEMORY },
@@ -98,7 +93,7 @@ static const struct gh_need rows[] = {
 #endif
 	{ GH_NEED(sigaltstack, "begin and end a thread, with Android's C library"), .other_phases = THREADS | END },
 	{ COMMAND(prctl, 0, PR_SET_NAME, "PR_SET_NAME", "name a vCPU's thread"), .other_phases = THREADS },
-	{ COMMAND(prctl, 0, SET_VMA, "PR_SET_VMA", "name memory, with Android's C library; without: no names"),
+	{ COMMAND(prctl, 0, SET_VMA, "PR_SET_VMA", "name memory, with Android's C library; without: nothing"),
 	  .other_phases = ALL, .refusal = EINVAL },
 	{ GH_NEED(exit, "end a thread"), .other_phases = THREADS | END },
 };

@@ -134,7 +134,7 @@ static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 	if (table_counts)
 		state.requests++;
-	if (ret == 0 && table_instead != NULL && *cancel != 0)
+	if (ret == 0 && table_instead != NULL && __atomic_load_n(cancel, __ATOMIC_SEQ_CST) != 0)
 		ret = -ECANCELED;
 	if (ret == 0 && (table_instead == NULL || !table_instead(fd, request, arg, &ret)))
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));

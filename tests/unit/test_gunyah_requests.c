@@ -538,6 +538,23 @@ START_TEST(test_unmap_refusal)
 }
 END_TEST
 
+/* Once a start has been tried, the resource manager may have the memory: it stays in the kernel's list. */
+START_TEST(test_unmap_after_refusal)
+{
+	struct rig rig;
+
+	revision_open(&rig, revision_of("sim:gunyah/v10"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	refuse(UAPI_GUNYAH_START);
+	named(&rig, start(&rig));
+	listen();
+	ck_assert_int_lt(gh_vm_unmap(rig.vm, 0), 0);
+	told("");
+	revision_close(&rig);
+}
+END_TEST
+
 START_TEST(test_vcpu_refusal)
 {
 	struct rig rig;
@@ -696,6 +713,7 @@ int main(void)
 	tcase_add_test(tcase, test_refusal);
 	tcase_add_loop_test(tcase, test_memory_refusal, 0, (int)(sizeof(memory_requests) / sizeof(memory_requests[0])));
 	tcase_add_loop_test(tcase, test_unmap_refusal, 0, 2);
+	tcase_add_test(tcase, test_unmap_after_refusal);
 	tcase_add_loop_test(tcase, test_vcpu_refusal, 0, 2);
 	tcase_add_test(tcase, test_reclaim_refusal);
 	tcase_add_test(tcase, test_line_refusal);

@@ -277,6 +277,18 @@ START_TEST(test_files)
 }
 END_TEST
 
+/* Huge pages want the guest's address aligned, too (section 1.5); without that they are only a wish. */
+START_TEST(test_huge_file_anywhere)
+{
+	struct rig rig;
+
+	begin(&rig, "sim:gunyah/v17", "off");
+	map_at(rig.vm, RAM_GPA + 4096, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_HUGE);
+	told("40404708 flags 1 size 200000\n40204709 gpa 80001000 flags 72 offset 0 size 200000\n");
+	revision_close(&rig);
+}
+END_TEST
+
 /* Of a device: the numbers of permissions are those of Android's headers. */
 START_TEST(test_contiguous)
 {
@@ -705,6 +717,7 @@ int main(void)
 	tcase_add_test(tcase, test_memory);
 	tcase_add_test(tcase, test_memory_by_flag);
 	tcase_add_test(tcase, test_files);
+	tcase_add_test(tcase, test_huge_file_anywhere);
 	tcase_add_loop_test(tcase, test_contiguous, 0, 2);
 	tcase_add_test(tcase, test_long_region);
 	tcase_add_test(tcase, test_reclaim);

@@ -120,6 +120,9 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
+	/* Some kernels know a vCPU only when the guest has switched it on (section 4 of the Gunyah UAPI document). */
+	if (ret == -ENODEV && vcpu->id != 0)
+		return -EAGAIN;
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);

@@ -106,6 +106,15 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 	return GH_RAN_TO_OTHER;
 }
 
+/*
+ * Some kernels have a vCPU only when the guest has switched it on (section 4, 22): others let it sleep until then. Afterwards
+ * it is an error, and of the boot vCPU always.
+ */
+static bool may_be_off(const struct gh_bvcpu *vcpu, int ret)
+{
+	return ret == -ENODEV && vcpu->id != 0 && vcpu->exit.raw_reason == UAPI_GUNYAH_EXIT_UNKNOWN;
+}
+
 /* An entry that ended with anything but a load or a store. */
 static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int ret)
 {
@@ -120,8 +129,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
-	/* Some kernels know a vCPU only when the guest has switched it on (section 4 of the Gunyah UAPI document). */
-	if (ret == -ENODEV && vcpu->id != 0)
+	if (may_be_off(vcpu, ret))
 		return -EAGAIN;
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;

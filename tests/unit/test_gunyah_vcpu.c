@@ -145,7 +145,8 @@ START_TEST(test_not_yet)
 {
 	static const struct result list[] = { { -ENODEV, { .exit_reason = 0 }, 0 },
 					      { -ENODEV, { .exit_reason = 0 }, 0 },
-					      { 0, STORE(5), 0 } };
+					      { 0, STORE(5), 0 },
+					       { -ENODEV, { .exit_reason = 0 }, 0 } };
 	const struct revision revision = { .device = ANDROID };
 	const struct gh_exit *exit = NULL;
 	struct rig rig;

@@ -32,6 +32,17 @@ struct gh_irqfd {
 
 /* --- eventfds ----------------------------------------------------------------------------------------------------- */
 
+/* Without /proc: eventfds are files of no type. There are others of that kind; of those the kernel will tell. */
+static int look_at_file(struct gh_sys *sys, int fd)
+{
+	struct stat status = { 0 };
+	int ret = sys->fstat(sys, fd, &status);
+
+	if (ret < 0)
+		return ret;
+	return (status.st_mode & S_IFMT) == 0 ? 0 : -EINVAL;
+}
+
 /* Kernels answer -EINVAL at the start for anything else; the caller should hear it now. */
 static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 {
@@ -43,8 +54,12 @@ static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = sys->open(sys, path, 0);
+	if (info == -ENOENT)
+		return look_at_file(sys, fd);
+	if (info == -EPERM || info == -EACCES)
+		return 0; /* a sandbox: the kernel will say */
 	if (info < 0)
-		return info == -ENOENT ? 0 : info; /* no /proc here: the kernel will say */
+		return info;
 	length = sys->read(sys, info, text, sizeof(text) - 1);
 	(void)sys->close(sys, info);
 	if (length < 0)
@@ -432,9 +447,9 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 
 	if (irqfd == NULL)
 		return -EINVAL;
-	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. */
+	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. No words: signal handlers call. */
 	if (gh_vm_is_forked(irqfd->vm))
-		return gh_fail_forked(irqfd->vm);
+		return -EPERM;
 	ret = irqfd->vm->b.sys->write(irqfd->vm->b.sys, irqfd->spec.fd, &one, sizeof(one));
 	return ret < 0 ? (int)ret : 0;
 }

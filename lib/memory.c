@@ -301,6 +301,8 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 
 	if (memory->host == NULL)
 		ret = gh_mapping_make(vm, memory, &mapping, &whole->host);
+	else
+		ret = gh_mapping_check(vm, whole);
 	if (ret == 0 && memory->host == NULL)
 		whole->fd = mapping.fd;
 	if (ret == 0)

@@ -27,6 +27,7 @@ _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 void (*table_after_enter)(int ret);
 const char *(*table_on_open)(const char *path);
+bool table_is_poor;
 bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {
@@ -86,6 +87,8 @@ static int table_open(struct gh_sys *sys, const char *path, int flags)
 	const char *text = table_on_open != NULL ? table_on_open(path) : NULL;
 	int ret = strike("open");
 
+	if (table_is_poor && (strncmp(path, "/proc", 5) == 0 || strncmp(path, "/sys", 4) == 0))
+		return -ENOENT;
 	if (ret == 0 && text != NULL)
 		return open_text(sys, text);
 	if (ret == 0)
@@ -226,6 +229,8 @@ static int table_madvise(struct gh_sys *sys, void *address, size_t length, int a
 {
 	int ret = strike("madvise");
 
+	if (table_is_poor && advice == 23) /* MADV_POPULATE_WRITE */
+		return -EINVAL;
 	if (ret == 0)
 		BELOW(inner(sys)->madvise(inner(sys), address, length, advice));
 	return ret;
@@ -235,6 +240,8 @@ static int table_mlock(struct gh_sys *sys, void *address, size_t length, unsigne
 {
 	int ret = strike("mlock");
 
+	if (table_is_poor && flags != 0)
+		return -ENOSYS;
 	if (ret == 0)
 		BELOW(inner(sys)->mlock(inner(sys), address, length, flags));
 	return ret;
@@ -271,6 +278,8 @@ static int table_membarrier(struct gh_sys *sys, int command)
 {
 	int ret = strike("membarrier");
 
+	if (table_is_poor)
+		return -ENOSYS;
 	if (ret == 0)
 		BELOW(inner(sys)->membarrier(inner(sys), command));
 	return ret;
@@ -381,6 +390,8 @@ static int table_tgkill(struct gh_sys *sys, int pid, int tid, int signal)
 
 static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 {
+	if (table_is_poor)
+		return -EINVAL;
 	return inner(sys)->thread_time(inner(sys), tid, ret_ns);
 }
 
@@ -391,6 +402,8 @@ static uint64_t table_now(struct gh_sys *sys)
 
 static int table_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
+	if (table_is_poor)
+		return -EPERM;
 	return inner(sys)->move_to_cpu(inner(sys), cpu);
 }
 

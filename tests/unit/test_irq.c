@@ -154,6 +154,34 @@ START_TEST(test_no_proc)
 }
 END_TEST
 
+/* Most of what is no eventfd is found out without /proc, too. */
+START_TEST(test_refused_without_proc)
+{
+	int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int eventfd_of_callers = eventfd(0, EFD_CLOEXEC);
+	struct gh_irqfd *irqfd = NULL;
+	struct gh_vm *poor;
+	int pipe_fds[2];
+
+	table_wrap_kernel(true);
+	poor = open_fake(fake);
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	table_is_poor = true;
+	ck_assert_int_eq(add(poor, 0, 0, pipe_fds[0], &irqfd), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(poor)->cause_id, GH_CAUSE_NOT_EVENTFD);
+	ck_assert_int_eq(add(poor, 0, 0, file, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(poor, 0, 0, 1023, &irqfd), -EBADF);
+	ck_assert_int_eq(add(poor, 0, 0, eventfd_of_callers, &irqfd), 0);
+	table_is_poor = false;
+	gh_vm_close(poor);
+	table_wrap_kernel(false);
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
+	(void)close(file);
+	(void)close(eventfd_of_callers);
+}
+END_TEST
+
 START_TEST(test_one_irqfd_a_line)
 {
 	struct gh_irqfd *first = NULL;
@@ -434,6 +462,7 @@ int main(void)
 	tcase_add_checked_fixture(fakes, setup, teardown);
 	tcase_add_test(fakes, test_null);
 	tcase_add_loop_test(fakes, test_refused, 0, 2);
+	tcase_add_test(fakes, test_refused_without_proc);
 	tcase_add_loop_test(fakes, test_one_irqfd_a_line, 0, 2);
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);

@@ -28,7 +28,7 @@ enum gh_ioevent_flag {
 struct gh_ioevent_options {
 	size_t size;    /**< Size of this structure in bytes. */
 	uint64_t gpa;   /**< Guest physical address of the store, exactly. */
-	uint64_t value; /**< The stored value, with #GH_IOEVENT_DATAMATCH; fits the width. */
+	uint64_t value; /**< The stored value, with #GH_IOEVENT_DATAMATCH; fits the width. 0 without. */
 	/**
 	 * Width of the store: 1, 2, 4 or 8 bytes, or 0 for any. Without a data match, Gunyah's kernel takes stores of any
 	 * width for a doorbell that is alone at its address and not emulated.
@@ -57,8 +57,8 @@ GH_BEGIN_DECLS
  *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL, the structure has an unknown tail, an unknown flag or a reserved field is set, the
- *                 width is none of those above, a data match without a width or with a value that does not fit it, or the
- *                 descriptor is not an eventfd.
+ *                 width is none of those above, a data match without a width or with a value that does not fit it, a value
+ *                 without a data match, or the descriptor is not an eventfd.
  * @retval -EBADF  The descriptor is not open.
  * @retval -ERANGE The address range wraps or ends at the top of the address space.
  * @retval -EEXIST One store would ring another doorbell as well.

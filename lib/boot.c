@@ -63,7 +63,7 @@ int gh_vm_set_firmware(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = set_firmware(vm, gpa, size);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -96,7 +96,7 @@ int gh_vm_set_protected(struct gh_vm *vm, int on)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = set_protected(vm, on != 0);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -128,6 +128,8 @@ int gh_vm_set_authentication(struct gh_vm *vm, const struct gh_authentication *c
 
 	if (vm == NULL || callers == NULL || gh_opts_copy(&wanted, sizeof(wanted), sizeof(wanted), callers) < 0)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = check_authentication(vm, &wanted);
 	if (ret == 0)

@@ -178,14 +178,16 @@ static int serve(struct gh_vcpu *vcpu, const struct found *found, const struct g
 /* --- answering the guest -------------------------------------------------------------------------------------------- */
 
 /* A VM that has stopped meanwhile wants no answer any more, and says so with the next run. */
+static inline int answer_load(struct gh_vcpu *vcpu, uint64_t value)
+{
+	int ret = gh_mmio_complete(vcpu, value);
+
+	return ret == 0 || ret == -ESHUTDOWN ? GH_BUS_DONE : ret;
+}
+
 static int answer(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, uint64_t value)
 {
-	int ret;
-
-	if (mmio->is_store != 0)
-		return GH_BUS_DONE;
-	ret = gh_mmio_complete(vcpu, value);
-	return ret == 0 || ret == -ESHUTDOWN ? GH_BUS_DONE : ret;
+	return mmio->is_store != 0 ? GH_BUS_DONE : answer_load(vcpu, value);
 }
 
 static int refuse(struct gh_vcpu *vcpu)
@@ -351,6 +353,15 @@ RARE static int conclude(struct gh_vcpu *vcpu, const struct gh_exit *exit, int v
 	return gh_bus_conclude(vcpu, &exit->mmio, verdict, value);
 }
 
+/* A function of its own, because stores would pay for the register that keeps the result. */
+static __attribute__((noinline)) int finish_load(struct gh_vcpu *vcpu, uint64_t value)
+{
+	int ret = answer_load(vcpu, value);
+
+	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	return ret;
+}
+
 /* Addresses are made of `exit` where they are wanted: one kept over the handler's call would cost a register. */
 static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
@@ -364,8 +375,10 @@ static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 		gh_bus_let_go(vcpu->vm, &vcpu->bus);
 		return dispatch_elsewhere(vcpu, exit);
 	}
-	if (verdict != GH_BUS_DONE || exit->mmio.is_store == 0)
+	if (verdict != GH_BUS_DONE)
 		verdict = conclude(vcpu, exit, verdict, value);
+	else if (exit->mmio.is_store == 0)
+		return finish_load(vcpu, value);
 	gh_bus_let_go(vcpu->vm, &vcpu->bus);
 	return verdict;
 }

@@ -76,7 +76,7 @@ int gh_bus_counts(struct gh_vm *vm, struct gh_bus_counts *ret_counts)
 	if (vm == NULL || ret_counts == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->bus.lock);
 	add_up(&vm->bus, &counts);
 	(void)pthread_mutex_unlock(&vm->bus.lock);
@@ -289,7 +289,7 @@ int gh_bus_dump(struct gh_vm *vm, uint32_t format, int (*write)(void *data, cons
 	if (vm == NULL || write == NULL || format > GH_BUS_JSON)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->bus.lock);
 	ret = draw(&vm->bus, &picture);
 	(void)pthread_mutex_unlock(&vm->bus.lock);

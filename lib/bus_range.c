@@ -231,7 +231,7 @@ int gh_bus_add(struct gh_vm *vm, const struct gh_bus_range_options *callers, str
 	if (vm == NULL || callers == NULL || gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	ret = check_options(&options, &failure);
 	if (ret < 0)
 		return report(vm, &failure, ret);
@@ -298,7 +298,7 @@ int gh_bus_set_unmatched(struct gh_vm *vm, const struct gh_bus_unmatched_options
 	if (vm == NULL || callers == NULL || gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	if (options.policy > GH_BUS_UNMATCHED_FAIL || options.reserved != 0)
 		return report(vm, &failure,
 			      gh_fail_argument(&failure, -EINVAL, STEP_SET,
@@ -362,7 +362,7 @@ int gh_bus_set_trace(struct gh_vm *vm, const struct gh_bus_trace_options *caller
 					       options.trace == NULL)))
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	if (callers != NULL) {
 		tracer = tracer_new(&options);
 		if (tracer == NULL)

@@ -13,6 +13,7 @@
  */
 #include "internal.h"
 #include "points.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -199,23 +200,6 @@ static void *work(void *argument)
 
 /* --- coming and going --------------------------------------------------------------------------------------------- */
 
-static int start_thread(struct gh_courier *courier)
-{
-	struct gh_sys *sys = courier->vm->b.sys;
-	sigset_t all;
-	sigset_t old;
-	int ret;
-
-	/* The thread inherits this: signals of the process are none of its business. */
-	(void)sigfillset(&all);
-	ret = sys->sigprocmask(sys, SIG_SETMASK, &all, &old);
-	if (ret < 0)
-		return ret;
-	ret = -pthread_create(&courier->thread, NULL, work, courier);
-	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 int gh_courier_start(struct gh_vm *vm)
 {
 	struct gh_courier *courier;
@@ -233,7 +217,7 @@ int gh_courier_start(struct gh_vm *vm)
 		ret = courier->fd;
 		goto err_courier;
 	}
-	ret = start_thread(courier);
+	ret = gh_thread_start(vm->b.sys, &courier->thread, work, courier);
 	if (ret < 0)
 		goto err_fd;
 	vm->courier = courier;

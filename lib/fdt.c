@@ -379,7 +379,7 @@ int gh_fdt_add_device(struct gh_fdt *fdt, const struct gh_fdt_device *callers)
 	if (fdt == NULL || callers == NULL || gh_opts_copy(&device, sizeof(device), sizeof(device), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(fdt->vm))
-		return -EPERM;
+		return gh_fail_forked(fdt->vm);
 	(void)pthread_mutex_lock(&fdt->vm->lock);
 	ret = add_device(fdt, &device);
 	(void)pthread_mutex_unlock(&fdt->vm->lock);

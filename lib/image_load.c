@@ -196,7 +196,7 @@ int gh_image_load(struct gh_vm *vm, struct gh_image *image, uint64_t gpa)
 	if (vm == NULL || image == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	image->step = STEP;
 	image->failure = &failure;
 	ret = load(&loader, gpa);

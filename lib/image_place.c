@@ -268,7 +268,7 @@ int gh_image_place(struct gh_vm *vm, const struct gh_image_place_options *caller
 	    gh_opts_copy(&options, sizeof(options), sizeof(options), callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	layout.failure = &vm->failure;
 	layout.floor = options.ram_gpa;
 	layout.end = UINT64_C(1) << (vm->b.caps.gpa_bits < 52 ? vm->b.caps.gpa_bits : 52);

@@ -197,10 +197,15 @@ static inline int gh_fail_memory(struct gh_failure *failure, const char *step)
 	return gh_fail(failure, -ENOMEM, step, NULL, "Free memory of this process.", "The process is out of memory.");
 }
 
+static inline int gh_fail_process(struct gh_failure *failure)
+{
+	return gh_fail_cause(failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
+			     "This is a forked child: the VM belongs to the process that opened it.");
+}
+
 static inline int gh_fail_forked(struct gh_vm *vm)
 {
-	return gh_fail_cause(&vm->failure, -EPERM, GH_CAUSE_OTHER_PROCESS, "check the process", NULL,
-			     "This is a forked child: the VM belongs to the process that opened it.");
+	return gh_fail_process(&vm->failure);
 }
 
 /* probe.c: a device that one of the backends knows. */
@@ -370,6 +375,8 @@ bool gh_gic_overlaps(const struct gh_bvm *vm, uint64_t redistributors, uint32_t 
 int gh_mapping_make(struct gh_vm *vm, const struct gh_memory *memory, struct gh_mapping *ret_mapping, uint8_t **ret_host);
 /* Takes the memory of a region out of its mapping, whose addresses stay taken. */
 int gh_mapping_give_up(struct gh_vm *vm, const struct gh_mapping *mapping, const struct gh_region *region);
+/* Is a caller's mapping there, all of it? */
+int gh_mapping_check(struct gh_vm *vm, const struct gh_region *region);
 /* Before the kernel gets it: what `flags` (GH_MEMORY_*) and the hypervisor want of the memory. */
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping);
 /* After the kernel has got it; never fails. */

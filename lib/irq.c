@@ -434,7 +434,7 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 
 	if (irqfd == NULL)
 		return -EINVAL;
-	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. */
+	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. No words: signal handlers call. */
 	if (gh_vm_is_forked(irqfd->vm))
 		return -EPERM;
 	ret = irqfd->vm->b.sys->write(irqfd->vm->b.sys, irqfd->spec.fd, &one, sizeof(one));

@@ -2,6 +2,7 @@
 /* Ready-made loops, and what concerns all vCPUs of a VM at once. */
 #include "bus_last.h"
 #include "opts.h"
+#include "thread.h"
 #include "vcpu.h"
 
 #include <gh/loop.h>
@@ -280,7 +281,7 @@ static void *run_vcpu(void *argument)
 	return NULL;
 }
 
-/* With every signal blocked, which the threads inherit; each opens the kick signal for itself. */
+/* Each opens the kick signal for itself. */
 static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_started)
 {
 	int ret = 0;
@@ -288,7 +289,7 @@ static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_s
 	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
 		struct runner *runner = &runners[*ret_started];
 
-		ret = -pthread_create(&runner->thread, NULL, run_vcpu, runner);
+		ret = gh_thread_start(runner->vcpu->vm->b.sys, &runner->thread, run_vcpu, runner);
 		if (ret < 0)
 			return ret;
 	}
@@ -317,18 +318,9 @@ static int judge(const struct runner *runners, uint32_t count)
 
 static int run_all(struct gh_vm *vm, struct runner *runners, uint32_t count)
 {
-	struct gh_sys *sys = vm->b.sys;
 	uint32_t started = 0;
-	sigset_t all;
-	sigset_t old;
-	int ret;
+	int ret = start_runners(runners, count, &started);
 
-	(void)sigfillset(&all);
-	ret = sys->sigprocmask(sys, SIG_SETMASK, &all, &old);
-	if (ret < 0)
-		return ret;
-	ret = start_runners(runners, count, &started);
-	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
 	if (ret < 0)
 		quit_run(vm);
 	for (uint32_t i = 0; i < started; i++)

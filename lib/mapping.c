@@ -254,6 +254,19 @@ static void leave_zero_page(struct gh_vm *vm, const struct gh_region *region)
 		(void)vm->b.sys->madvise(vm->b.sys, region->host, (size_t)region->length, ADVICE_POPULATE_WRITE);
 }
 
+/*
+ * Some kernels only write down where memory is, and look when the guest touches it; the library's own accessors would be the
+ * first to. This advice asks for nothing that matters, and finds holes. Another error is about the advice.
+ */
+int gh_mapping_check(struct gh_vm *vm, const struct gh_region *region)
+{
+	if (vm->b.sys->madvise(vm->b.sys, region->host, (size_t)region->length, MADV_WILLNEED) != -ENOMEM)
+		return 0;
+	return gh_fail_cause(&vm->failure, -EFAULT, GH_CAUSE_UNPINNABLE, STEP, "madvise",
+			     "Some of the 0x%llx bytes at %p are not mapped.", (unsigned long long)region->length,
+			     (void *)region->host);
+}
+
 int gh_mapping_prepare(struct gh_vm *vm, uint32_t flags, const struct gh_region *region, struct gh_mapping *mapping)
 {
 	struct gh_sys *sys = vm->b.sys;

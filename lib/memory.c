@@ -68,8 +68,6 @@ static int check_source(struct gh_vm *vm, const struct gh_memory *memory)
 		return gh_fail_argument(
 			&vm->failure, -EINVAL, STEP,
 			"A file, huge pages and locks are for mappings of the library's: host must be NULL.");
-	if (memory->offset > INT64_MAX - memory->length)
-		return gh_fail_argument(&vm->failure, -ERANGE, STEP, "No file is so long.");
 	return 0;
 }
 
@@ -303,6 +301,8 @@ static int map_parts(struct gh_vm *vm, const struct gh_memory *memory, struct gh
 
 	if (memory->host == NULL)
 		ret = gh_mapping_make(vm, memory, &mapping, &whole->host);
+	else
+		ret = gh_mapping_check(vm, whole);
 	if (ret == 0 && memory->host == NULL)
 		whole->fd = mapping.fd;
 	if (ret == 0)
@@ -360,7 +360,7 @@ int gh_vm_map(struct gh_vm *vm, const struct gh_memory *callers, uint32_t *ret_i
 	if (vm == NULL || callers == NULL || gh_opts_copy(&memory, sizeof(memory), FIRST_SIZE, callers) < 0)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = map(vm, &memory, ret_id);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -407,7 +407,7 @@ int gh_vm_region(struct gh_vm *vm, uint32_t id, struct gh_region_info *ret_info)
 	if (vm == NULL || ret_info == NULL || ret_info->size < sizeof(info))
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	index = gh_region_index(vm, id, &parts);
 	if (parts != 0) {

@@ -84,9 +84,10 @@ struct place {
 
 static int no_libghsim(const struct gh_vm_options *options)
 {
-	return gh_fail_as(options->failure, GH_CAUSE_SIMULATOR, -ENOENT, STEP, NULL,
-			  "Install libghsim.so.0 where the loader finds it, or link the program with libghsim.",
-			  "A simulated device was asked for, and libghsim is not there.");
+	return gh_fail_as(
+		options->failure, GH_CAUSE_SIMULATOR, -ENOENT, STEP, NULL,
+		"Install libghsim.so.0 where the loader finds it; link a static program with it (pkg-config libghsim).",
+		"A simulated device was asked for, and libghsim is not there.");
 }
 
 static int find_simulated(const struct gh_vm_options *options, const char *device, struct place *ret_place)

@@ -52,7 +52,7 @@ int gh_vm_reclaim(struct gh_vm *vm, uint64_t gpa, uint64_t length)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = reclaim(vm, gpa, length);
 	(void)pthread_mutex_unlock(&vm->lock);

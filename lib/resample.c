@@ -6,6 +6,7 @@
 #include "resample.h"
 
 #include "internal.h"
+#include "thread.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -143,23 +144,6 @@ err_epoll:
 	return ret;
 }
 
-static int start_thread(struct gh_resampler *resampler)
-{
-	struct gh_sys *sys = resampler->sys;
-	sigset_t all;
-	sigset_t old;
-	int ret;
-
-	/* The thread inherits this: signals of the process are none of its business. */
-	(void)sigfillset(&all);
-	ret = sys->sigprocmask(sys, SIG_SETMASK, &all, &old);
-	if (ret < 0)
-		return ret;
-	ret = -pthread_create(&resampler->thread, NULL, work, resampler);
-	(void)sys->sigprocmask(sys, SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 static int start(struct gh_vm *vm)
 {
 	struct gh_sys *sys = vm->b.sys;
@@ -175,7 +159,7 @@ static int start(struct gh_vm *vm)
 	ret = -pthread_mutex_init(&resampler->lock, NULL);
 	if (ret < 0)
 		goto err_descriptors;
-	ret = start_thread(resampler);
+	ret = gh_thread_start(sys, &resampler->thread, work, resampler);
 	if (ret < 0)
 		goto err_lock;
 	vm->resampler = resampler;

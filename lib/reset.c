@@ -245,7 +245,7 @@ int gh_vm_reset(struct gh_vm *vm)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	vm->failure.error = 0;
 	ret = reset_unless_run(vm);

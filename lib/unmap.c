@@ -75,7 +75,7 @@ int gh_vm_unmap(struct gh_vm *vm, uint32_t id)
 	if (vm == NULL)
 		return -EINVAL;
 	if (gh_vm_is_forked(vm))
-		return -EPERM;
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = unmap(vm, id);
 	(void)pthread_mutex_unlock(&vm->lock);

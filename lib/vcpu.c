@@ -329,7 +329,7 @@ static int finish(struct gh_vcpu *vcpu, int ret)
 __attribute__((noinline, cold)) int gh_vcpu_start_out(struct gh_vcpu *vcpu)
 {
 	if (gh_vm_is_forked(vcpu->vm))
-		return -EPERM;
+		return gh_fail_process(&vcpu->failure);
 	vcpu->failure.error = 0;
 	gh_kick_pause(vcpu);
 	return finish(vcpu, run_with_care(vcpu));
@@ -378,7 +378,7 @@ static int wrong_answer(struct gh_vcpu *vcpu)
 static int check_answer(struct gh_vcpu *vcpu)
 {
 	if (gh_vm_is_forked(vcpu->vm))
-		return -EPERM;
+		return gh_fail_process(&vcpu->failure);
 	if (!gh_vm_has_ended(vcpu->vm))
 		return 0;
 	await_drops(vcpu->vm);

@@ -284,6 +284,8 @@ int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size)
 
 	if (vm == NULL)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = gh_dtb_set(vm, gpa, size);
 	(void)pthread_mutex_unlock(&vm->lock);
@@ -296,6 +298,8 @@ int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value)
 
 	if (vm == NULL || reg >= GH_REGISTERS)
 		return -EINVAL;
+	if (gh_vm_is_forked(vm))
+		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
 	ret = check_open(vm);
 	if (ret == 0) {

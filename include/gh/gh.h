@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * @brief All of libgh.
+ * @brief All of libgh, and of libghsim, which only programs that call its functions (gh/sim.h) need to link.
  */
 #ifndef GH_GH_H
 #define GH_GH_H
@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "probe.h"
 #include "sandbox.h"
+#include "sim.h"
 #include "vcpu.h"
 #include "version.h"
 #include "vm.h"

@@ -24,7 +24,8 @@
  * lent memory.
  *
  * This header is for tests that keep the script in the program, look at the machine, or share it between VMs. It is part of
- * the library `libghsim`.
+ * the library `libghsim`: link with `pkg-config --libs libghsim`. A static program needs that for device strings, too
+ * (`pkg-config --static --libs libghsim`); a shared libgh finds libghsim by itself.
  * @defgroup sim Simulated devices
  * @{
  */

@@ -100,7 +100,7 @@ struct gh_vm_options {
 /** @brief Registers that gh_vm_set_register() sets. */
 enum gh_register {
 	GH_REG_X0 = 0,  /**< x0; x1 to x30 follow as GH_REG_X0 + n. */
-	GH_REG_SP = 31, /**< Stack pointer. */
+	GH_REG_SP = 31, /**< Stack pointer of exception level 1, where the guest begins. */
 	GH_REG_PC = 32, /**< Program counter: the entry point. */
 };
 
@@ -229,6 +229,7 @@ GH_API uint64_t gh_vm_quirks(const struct gh_vm *vm);
  * @retval -EINVAL @p vm is NULL, or @p gpa is not a multiple of 8.
  * @retval -ERANGE @p gpa + @p size wraps, or ends beyond the guest's address space.
  * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -252,6 +253,7 @@ GH_API int gh_vm_set_dtb(struct gh_vm *vm, uint64_t gpa, uint64_t size);
  * @retval 0       Recorded; a later call replaces it.
  * @retval -EINVAL @p vm is NULL, or there is no such register.
  * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -271,6 +273,7 @@ GH_API int gh_vm_set_register(struct gh_vm *vm, uint32_t reg, uint64_t value);
  * @retval 0       Recorded.
  * @retval -EINVAL @p vm is NULL, or @p pc is not a multiple of 4.
  * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe
@@ -356,6 +359,7 @@ GH_API int gh_vm_set_protected(struct gh_vm *vm, int on);
  * @retval -ERANGE The range wraps around, or ends beyond the guest's address space.
  * @retval -EOPNOTSUPP The kernel lets nobody choose (no #GH_FEATURE_AUTHENTICATION).
  * @retval -EBUSY  The VM has been started.
+ * @retval -EPERM  This is a forked child.
  *
  * @mtany
  * @asunsafe

@@ -84,7 +84,7 @@ int gh_gz_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value)
 		id = UAPI_GZVM_REG_X(1);
 	}
 	if (reg == GH_REG_SP)
-		id = UAPI_GZVM_REG_SP;
+		id = UAPI_GZVM_REG_SP_EL1; /* that of BOOT_PSTATE */
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);

@@ -17,6 +17,9 @@
 /* An upper bound that nothing of a phone exceeds; main memory must fit below base address plus this. */
 #define SIZE_MAX_OF_VM UINT64_C(0x780000000)
 
+/* What the resource manager expects of firmware at most, unless it is told. */
+#define FIRMWARE_SIZE_MAX UINT64_C(0x400000)
+
 #define IRQ_SPI 0u
 #define IRQ_EDGE 1u
 #define IRQ_LEVEL 4u
@@ -138,9 +141,10 @@ static void write_memory(struct gh_fdt_writer *writer, int config, const struct 
 {
 	int node = gh_fdt_child(writer, config, "memory");
 
+	if (vm->firmware_size > FIRMWARE_SIZE_MAX)
+		gh_fdt_put_u64(writer, node, "firmware-size-max", vm->firmware_size);
 	if (vm->firmware_size != 0)
 		gh_fdt_put_u64(writer, node, "firmware-address", vm->firmware_gpa);
-
 	if (!gh_fdt_has(writer, node, "size-max"))
 		gh_fdt_put_u64(writer, node, "size-max", SIZE_MAX_OF_VM);
 	gh_fdt_put_u64(writer, node, "base-address", main_memory->gpa);

@@ -56,7 +56,7 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
-		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
+		return gh_gunyah_function_failed(vcpu->vm, GH_REQUEST_ADD_VCPU, ret);
 	vcpu->fd = ret;
 	ret = map_run_page(vcpu);
 	if (ret < 0) {
@@ -106,6 +106,15 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 	return GH_RAN_TO_OTHER;
 }
 
+/*
+ * Some kernels have a vCPU only when the guest has switched it on (section 4, 22): others let it sleep until then. Afterwards
+ * it is an error, and of the boot vCPU always.
+ */
+static bool may_be_off(const struct gh_bvcpu *vcpu, int ret)
+{
+	return ret == -ENODEV && vcpu->id != 0 && vcpu->exit.raw_reason == UAPI_GUNYAH_EXIT_UNKNOWN;
+}
+
 /* An entry that ended with anything but a load or a store. */
 static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int ret)
 {
@@ -118,8 +127,10 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 		return ret;
 	/* What stands there was for an access that is over. */
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
-	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && (nothing || ret == -ENODEV))
+	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
+	if (may_be_off(vcpu, ret))
+		return -EAGAIN;
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);
@@ -135,8 +146,7 @@ static bool rings(struct gh_bvcpu *vcpu)
 {
 	const struct gh_exit *exit = &vcpu->exit;
 
-	return exit->kind == GH_EXIT_MMIO && exit->mmio.is_store &&
-	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
+	return exit->mmio.is_store && gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
 static inline int run_once(struct gh_bvcpu *vcpu)
@@ -162,7 +172,7 @@ static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
 {
 	int ret = 0;
 
-	while (ret == 0 && rings(vcpu)) {
+	while (ret == GH_RAN_TO_ACCESS && rings(vcpu)) {
 		ret = run_once(vcpu);
 		/* The first entry has taken the answer: this is an interruption like any other. */
 		if (ret == -ECANCELED)

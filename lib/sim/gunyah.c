@@ -176,22 +176,9 @@ static const struct sim_file_ops device_ops = {
 	.release = device_release,
 };
 
-/* A machine whose engine cannot run guests has no hypervisor: better said here than by a START that fails for no reason. */
-static int check_engine(struct gh_sim *sim)
-{
-	const struct sim_engine *engine = sim_machine_engine(sim);
-	void *vm;
-	int ret;
-
-	ret = engine->vm_new(sim_machine_engine_options(sim), &vm);
-	if (ret == 0)
-		engine->vm_free(vm);
-	return ret;
-}
-
 int gunyah_open(struct gh_sim *sim, int flags)
 {
-	int ret = check_engine(sim);
+	int ret = sim_machine_check_engine(sim);
 
 	(void)flags; /* reading is enough for everything */
 	return ret < 0 ? ret : sim_file_new(sim, &device_ops, device_ops.name, NULL, 0, NULL);

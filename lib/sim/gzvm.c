@@ -77,10 +77,13 @@ static const struct sim_file_ops device_ops = {
 
 int gzvm_device_open(struct gh_sim *sim, int flags)
 {
-	struct gzvm_device *device = calloc(1, sizeof(*device));
-	int fd;
+	struct gzvm_device *device;
+	int fd = sim_machine_check_engine(sim);
 
 	(void)flags; /* a device opened for reading makes VMs as well */
+	if (fd < 0)
+		return fd;
+	device = calloc(1, sizeof(*device));
 	if (device == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&device->lock, NULL);

@@ -13,8 +13,11 @@ struct gh_sim;
 
 enum layout { GUNYAH, GENIEZONE, LAYOUTS };
 enum access { STORE, LOAD, ACCESSES };
-/* LIBGH is gh_vcpu_run() and gh_mmio_complete(); LOOP is gh_vcpu_loop() with the bus and a handler on it. */
-enum mode { BARE, LIBGH, KICK_MODES, LOOP = KICK_MODES, MODES };
+/*
+ * LIBGH is gh_vcpu_run() and gh_mmio_complete() with a device that is called directly, DISPATCH the same with gh_bus_dispatch()
+ * between them, and LOOP is gh_vcpu_loop() with the same bus.
+ */
+enum mode { BARE, LIBGH, KICK_MODES, DISPATCH = KICK_MODES, LOOP, MODES };
 
 extern const char *const layout_names[LAYOUTS];
 extern const char *const access_names[ACCESSES];

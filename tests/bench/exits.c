@@ -140,6 +140,16 @@ static bool with_libgh(struct rig *rig, uint64_t count)
 	return true;
 }
 
+static bool with_bus(struct rig *rig, uint64_t count)
+{
+	const struct gh_exit *exit;
+
+	for (uint64_t i = 0; i < count; i++)
+		if (gh_vcpu_run(rig->vcpu, &exit) < 0 || gh_bus_dispatch(rig->vcpu, exit) != GH_BUS_DONE)
+			return false;
+	return true;
+}
+
 static int on_exit_of_loop(void *data, struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
 	(void)data;
@@ -161,6 +171,8 @@ static bool loop(struct rig *rig, enum mode mode, uint64_t count)
 	rig->left = mode == LOOP ? count : UINT64_MAX;
 	if (mode == LIBGH)
 		return with_libgh(rig, count);
+	if (mode == DISPATCH)
+		return with_bus(rig, count);
 	if (mode == LOOP)
 		return with_loop(rig);
 	return rig->device.layout == GUNYAH ? bare_gunyah(rig, count) : bare_geniezone(rig, count);
@@ -236,7 +248,10 @@ bool exits_measure(enum layout layout, enum access access, unsigned int batches,
 	if (!rig_open(&rig, layout, access) || !loop(&rig, LIBGH, 1)) /* a thread's first run prepares it for kicks */
 		return false;
 	ret_result->exits = COUNTED;
-	if (!count_mode(&rig, LIBGH, ret_result) || !count_mode(&rig, LOOP, ret_result) || !rig_close(&rig))
+	for (unsigned int mode = LIBGH; mode < MODES; mode++)
+		if (!count_mode(&rig, mode, ret_result))
+			return false;
+	if (!rig_close(&rig))
 		return false;
 	return batches == 0 || time_batches(layout, access, batches, ret_result->ns);
 }

@@ -16,7 +16,7 @@
 
 const char *const layout_names[LAYOUTS] = { "gunyah", "geniezone" };
 const char *const access_names[ACCESSES] = { "store", "load" };
-const char *const mode_names[MODES] = { "bare", "libgh", "loop" };
+const char *const mode_names[MODES] = { "bare", "libgh", "dispatch", "loop" };
 
 /* --- allocations -------------------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define GPA UINT64_C(0x80000000)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *number(int ret)
@@ -93,16 +92,16 @@ static void test_memory(struct conform *conform)
 		uint64_t host; /* from the memory's beginning */
 		bool nowhere;
 	} cases[] = {
-		{ "mem.ok", 0, GPA, CONFORM_RAM_SIZE, 0, false },
-		{ "mem.slot-9", 9, GPA, CONFORM_RAM_SIZE, 0, false },
-		{ "mem.slot-10", 10, GPA, CONFORM_RAM_SIZE, 0, false },
-		{ "mem.slot-ffffffff", UINT32_MAX, GPA, CONFORM_RAM_SIZE, 0, false },
-		{ "mem.size-0", 0, GPA, 0, 0, false },
-		{ "mem.null-address", 0, GPA, CONFORM_RAM_SIZE, 0, true },
-		{ "mem.larger-than-vma", 0, GPA, CONFORM_RAM_SIZE + CONFORM_PAGE, 0, false },
-		{ "mem.size-not-page-multiple", 0, GPA, CONFORM_RAM_SIZE - 1, 0, false },
-		{ "mem.address-unaligned-size-of-vma", 0, GPA, CONFORM_RAM_SIZE, 1, false },
-		{ "mem.gpa-unaligned", 0, GPA + 1, CONFORM_RAM_SIZE, 0, false },
+		{ "mem.ok", 0, CONFORM_GPA, CONFORM_RAM_SIZE, 0, false },
+		{ "mem.slot-9", 9, CONFORM_GPA, CONFORM_RAM_SIZE, 0, false },
+		{ "mem.slot-10", 10, CONFORM_GPA, CONFORM_RAM_SIZE, 0, false },
+		{ "mem.slot-ffffffff", UINT32_MAX, CONFORM_GPA, CONFORM_RAM_SIZE, 0, false },
+		{ "mem.size-0", 0, CONFORM_GPA, 0, 0, false },
+		{ "mem.null-address", 0, CONFORM_GPA, CONFORM_RAM_SIZE, 0, true },
+		{ "mem.larger-than-vma", 0, CONFORM_GPA, CONFORM_RAM_SIZE + CONFORM_PAGE, 0, false },
+		{ "mem.size-not-page-multiple", 0, CONFORM_GPA, CONFORM_RAM_SIZE - 1, 0, false },
+		{ "mem.address-unaligned-size-of-vma", 0, CONFORM_GPA, CONFORM_RAM_SIZE, 1, false },
+		{ "mem.gpa-unaligned", 0, CONFORM_GPA + 1, CONFORM_RAM_SIZE, 0, false },
 		{ "mem.gpa-wraps", 0, UINT64_MAX - 0xfff, CONFORM_RAM_SIZE, 0, false },
 	};
 
@@ -230,167 +229,87 @@ static void test_doorbells(struct conform *conform)
 /* --- with a guest ------------------------------------------------------------------------------------------------- */
 
 struct guest {
-	struct conform conform;
-	int vcpu;
+	struct conform_guest common; /* first */
 	struct uapi_gzvm_run run;
-	char text[120];
 };
 
-static const char *run_in_words(const struct guest *guest, char *text, size_t room)
+static const char *run_for(struct conform_guest *common, unsigned int seconds)
 {
-	const struct uapi_gzvm_run *run = &guest->run;
-	uint64_t value;
-
-	switch (run->exit_reason) {
-	case UAPI_GZVM_EXIT_MMIO:
-		if (run->u.mmio.is_write == 0 && run->u.mmio.gpa == CONFORM_IDLE)
-			return "idle";
-		memcpy(&value, run->u.mmio.data, sizeof(value));
-		if (run->u.mmio.width < 8)
-			value &= (UINT64_C(1) << 8 * run->u.mmio.width) - 1;
-		if (run->u.mmio.is_write != 0)
-			(void)snprintf(text, room, "store 0x%llx len %llu value 0x%llx",
-				       (unsigned long long)run->u.mmio.gpa, (unsigned long long)run->u.mmio.width,
-				       (unsigned long long)value);
-		else
-			(void)snprintf(text, room, "load 0x%llx len %llu", (unsigned long long)run->u.mmio.gpa,
-				       (unsigned long long)run->u.mmio.width);
-		return text;
-	case UAPI_GZVM_EXIT_SYSTEM_EVENT:
-		(void)snprintf(text, room, "SYSTEM_EVENT type=%u", run->u.event.type);
-		return text;
-	default:
-		(void)snprintf(text, room, "exit 0x%x", run->exit_reason);
-		return text;
-	}
-}
-
-static const char *enter(struct guest *guest)
-{
+	struct uapi_gzvm_run *run = &((struct guest *)(void *)common)->run;
 	int ret;
 
-	guest->run.exit_reason = 0;
-	ret = conform_run(&guest->conform, guest->vcpu, UAPI_GZVM_RUN, &guest->run, CONFORM_PATIENCE);
-	return ret < 0 ? conform_word(ret) : run_in_words(guest, guest->text, sizeof(guest->text));
+	run->exit_reason = 0;
+	ret = conform_run(&common->conform, common->vcpu, UAPI_GZVM_RUN, run, seconds);
+	if (ret < 0)
+		return conform_word(ret);
+	if (run->exit_reason == UAPI_GZVM_EXIT_MMIO)
+		return conform_access(common, run->u.mmio.gpa, run->u.mmio.width, run->u.mmio.is_write != 0);
+	if (run->exit_reason == UAPI_GZVM_EXIT_SYSTEM_EVENT)
+		(void)snprintf(common->text, sizeof(common->text), "SYSTEM_EVENT type=%u", run->u.event.type);
+	else
+		(void)snprintf(common->text, sizeof(common->text), "exit 0x%x", run->exit_reason);
+	return common->text;
 }
 
-static void answer(struct guest *guest, uint64_t value)
-{
-	memcpy(guest->run.u.mmio.data, &value, sizeof(value));
-}
-
-static const char *step(struct guest *guest, const struct conform_step *step)
-{
-	answer(guest, conform_command(step));
-	return enter(guest);
-}
-
-static int set_register(struct guest *guest, uint64_t id, uint64_t value)
+static int set_register(struct conform_guest *guest, uint64_t id, uint64_t value)
 {
 	const struct uapi_gzvm_one_reg reg = { .id = id, .host = (uintptr_t)&value };
 
 	return conform_ask(&guest->conform, guest->vcpu, UAPI_GZVM_SET_ONE_REG, &reg);
 }
 
-static int prepare(struct guest *guest)
+static const char *prepare(struct conform_guest *common, const char *name)
 {
-	struct conform *conform = &guest->conform;
+	struct guest *guest = (struct guest *)(void *)common;
+	struct conform *conform = &common->conform;
 	int ret;
 
+	(void)name;
+	common->data = guest->run.u.mmio.data;
+	common->immediate_exit = &guest->run.immediate_exit;
+	(void)new_vm(conform);
 	conform_write_guest(conform->ram);
-	ret = set_memory(conform, 0, GPA, CONFORM_RAM_SIZE, conform->ram);
+	ret = set_memory(conform, 0, CONFORM_GPA, CONFORM_RAM_SIZE, conform->ram);
 	if (ret == 0)
-		ret = guest->vcpu = conform_ask_value(conform, conform->vm, UAPI_GZVM_CREATE_VCPU, 0);
+		ret = common->vcpu = conform_ask_value(conform, conform->vm, UAPI_GZVM_CREATE_VCPU, 0);
 	if (ret >= 0)
-		ret = set_register(guest, UAPI_GZVM_REG_PSTATE, 0x3c5);
-	return ret < 0 ? ret : set_register(guest, UAPI_GZVM_REG_PC, GPA);
-}
-
-static void end(struct guest *guest)
-{
-	if (guest->vcpu >= 0)
-		(void)guest->conform.sys->close(guest->conform.sys, guest->vcpu);
-	conform_close(&guest->conform);
+		ret = set_register(common, UAPI_GZVM_REG_PSTATE, 0x3c5);
+	if (ret >= 0)
+		ret = set_register(common, UAPI_GZVM_REG_PC, CONFORM_GPA);
+	return ret < 0 ? conform_word(ret) : NULL;
 }
 
 static bool begin(struct guest *guest, const char *device, const char *name, const struct conform_step *steps, size_t n)
 {
-	char script[1000];
-	char line[60];
-	const char *first;
-	int ret;
-
 	memset(guest, 0, sizeof(*guest));
-	guest->conform = (struct conform){ .device = device, .dev = -1, .vm = -1 };
-	guest->vcpu = -1;
-	if (conform_script(steps, n, script, sizeof(script)) < 0 || !conform_open(&guest->conform, script))
-		return false;
-	(void)new_vm(&guest->conform);
-	ret = prepare(guest);
-	(void)snprintf(line, sizeof(line), "%s.first exit", name);
-	first = ret < 0 ? conform_word(ret) : enter(guest);
-	conform_say(line, "%s", first);
-	if (strcmp(first, "idle") == 0)
-		return true;
-	end(guest);
-	return false;
+	guest->common.prepare = prepare;
+	guest->common.run_for = run_for;
+	return conform_begin(&guest->common, device, name, steps, n);
 }
 
 static void test_accesses(const char *device)
 {
-	static const struct conform_step steps[] = {
-		{ CONFORM_STORE, 0x7000, 1, 0x2211 }, { CONFORM_STORE, 0x7000, 2, 0x2211 },
-		{ CONFORM_STORE, 0x7000, 4, 0x2211 }, { CONFORM_STORE, 0x7000, 8, 0x2211 },
-		{ CONFORM_LOAD, 0x7000, 1, 0 },       { CONFORM_LOAD, 0x7000, 2, 0 },
-		{ CONFORM_LOAD, 0x7000, 4, 0 },       { CONFORM_LOAD, 0x7000, 8, 0 },
-		{ CONFORM_CALL, CONFORM_OFF, 0, 0 },
-	};
 	struct guest guest;
-	char name[60];
-	size_t i;
 
-	if (!begin(&guest, device, "access", steps, COUNT(steps)))
+	if (!begin(&guest, device, "access", conform_accesses, conform_n_accesses))
 		return;
-	for (i = 0; steps[i].op != CONFORM_CALL; i++) {
-		bool is_load = steps[i].op == CONFORM_LOAD;
-
-		(void)snprintf(name, sizeof(name), "access.%s %u", is_load ? "load" : "store", steps[i].width);
-		conform_say(name, "%s", step(&guest, &steps[i]));
-		if (is_load) {
-			answer(&guest, UINT64_C(0xf8f7f6f5f4f3f2f1));
-			(void)snprintf(name, sizeof(name), "access.load %u result", steps[i].width);
-			conform_say(name, "%s", enter(&guest));
-		}
-		(void)enter(&guest);
-	}
-	conform_say("access.off", "%s", step(&guest, &steps[i]));
-	end(&guest);
+	conform_test_accesses(&guest.common);
+	conform_say("access.off", "%s", conform_take(&guest.common, &conform_accesses[conform_n_accesses - 1]));
+	conform_end(&guest.common);
 }
 
 static void test_immediate_exit(const char *device)
 {
-	static const struct conform_step steps[] = { { CONFORM_STORE, 0x7000, 4, 1 },
-						     { CONFORM_LOAD, 0x7000, 4, 0 },
-						     { CONFORM_CALL, CONFORM_OFF, 0, 0 } };
 	struct guest guest;
 
-	if (!begin(&guest, device, "imm", steps, COUNT(steps)))
+	if (!begin(&guest, device, "imm", conform_immediate, conform_n_immediate))
 		return;
-	conform_say("imm.store", "%s", step(&guest, &steps[0]));
-	guest.run.immediate_exit = 1;
-	conform_say("imm.run after a store", "%s", enter(&guest));
-	guest.run.immediate_exit = 0;
-	conform_say("imm.then", "%s", enter(&guest));
-	conform_say("h1.load", "%s", step(&guest, &steps[1]));
-	answer(&guest, 0x42);
-	guest.run.immediate_exit = 1;
-	conform_say("h1.load answered, immediate_exit", "%s", enter(&guest));
-	guest.run.immediate_exit = 0;
-	answer(&guest, 0x42);
-	conform_say("h1.what the guest got", "%s", enter(&guest));
+	conform_test_immediate(&guest.common);
+	conform_answer(&guest.common, 0x42);
+	conform_say("h1.what the guest got", "%s", conform_go_on(&guest.common));
 	guest.run.padding[0] = 1;
-	conform_say("run.padding", "%s", enter(&guest));
-	end(&guest);
+	conform_say("run.padding", "%s", conform_go_on(&guest.common));
+	conform_end(&guest.common);
 }
 
 bool conform_geniezone(const char *device)

@@ -306,6 +306,7 @@ START_TEST(test_initrd)
 	} cases[] = {
 		{ 0, 1, -EINVAL },
 		{ RAM_GPA, RAM_SIZE + 1, -EINVAL },
+		{ RAM_GPA + RAM_SIZE - 4096, 4097, -EINVAL },
 		{ RAM_GPA, RAM_SIZE, -EEXIST },
 		{ DTB_GPA + GH_FDT_ROOM - 1, 1, -EEXIST },
 	};

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define MORE_GPA UINT64_C(0x90000000)
 #define MARK UINT64_C(0x1000)
@@ -362,6 +363,34 @@ START_TEST(test_reclaim)
 }
 END_TEST
 
+/* What is in a caller's file or mapping is the caller's to free. */
+START_TEST(test_reclaim_of_callers)
+{
+	const struct revision *revision = &revisions[_i];
+	struct gh_memory memory = GH_MEMORY_INIT;
+	uint64_t word = 7;
+	struct rig rig;
+
+	if (!can(revision, GH_FEATURE_RECLAIM) || has_quirk(revision, GH_QUIRK_OWN_FILES_ONLY))
+		return;
+	revision_open(&rig, revision, "poke 0x90000000 8 7; store 0x1000 4 1; off");
+	rig_build(&rig, GH_MEMORY_RWX, 1);
+	memory.gpa = MORE_GPA;
+	memory.length = 2 * MIB;
+	memory.fd = memfd_create("guest", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(memory.fd, 2 * MIB), 0);
+	ck_assert_int_eq(gh_vm_map(rig.vm, &memory, NULL), 0);
+	start(&rig);
+	(void)expect_store(&rig, 1);
+	ck_assert_int_eq(gh_vm_reclaim(rig.vm, MORE_GPA, 4096), 0);
+	ck_assert_int_eq(pread(memory.fd, &word, sizeof(word), 0), (int)sizeof(word));
+	ck_assert_uint_eq(word, 7);
+	rig_ends(&rig, 0, GH_STOP_POWER_OFF);
+	revision_close(&rig);
+	(void)close(memory.fd);
+}
+END_TEST
+
 /* Before the start on each, whatever the kernel can. */
 START_TEST(test_unmap)
 {
@@ -507,6 +536,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_no_page_for_shared_memory, 0, revision_count);
 	tcase_add_loop_test(tcase, test_page_fault_for_ever, 0, revision_count);
 	tcase_add_loop_test(tcase, test_reclaim, 0, revision_count);
+	tcase_add_loop_test(tcase, test_reclaim_of_callers, 0, revision_count);
 	tcase_add_loop_test(tcase, test_unmap, 0, revision_count);
 	tcase_add_loop_test(tcase, test_unmap_late, 0, revision_count);
 	tcase_add_loop_test(tcase, test_reset, 0, revision_count);

@@ -101,6 +101,57 @@ START_TEST(test_end_on_request)
 }
 END_TEST
 
+static void take_store(struct rig *rig, uint64_t gpa, uint32_t width, uint64_t value)
+{
+	const struct gh_exit *exit = run_once(rig->vcpus[0]);
+
+	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
+	ck_assert_uint_eq(exit->mmio.gpa, gpa);
+	ck_assert_uint_eq(exit->mmio.width, width);
+	ck_assert_uint_eq(exit->mmio.is_store, 1);
+	ck_assert_uint_eq(exit->mmio.value, value);
+}
+
+static int refusals;
+
+static bool is_not_there(int fd, unsigned long request, uintptr_t arg, int *ret_result)
+{
+	(void)fd;
+	(void)arg;
+	if (request != UAPI_GUNYAH_RUN || refusals == 0)
+		return false;
+	refusals--;
+	*ret_result = -ENODEV;
+	return true;
+}
+
+/* Kernels that have a vCPU only when it has been switched on; meanwhile it hears of kicks. */
+START_TEST(test_vcpu_comes_later)
+{
+	const struct gh_exit *exit = NULL;
+	struct rig rig;
+
+	/* There this is how a VM ends. */
+	if (has_quirk(&revisions[_i], GH_QUIRK_NO_END_EXIT))
+		return;
+	rig_start(&rig, &revisions[_i], "on 1; store 0x1000 4 1; wfi; vcpu 1; store 0x2000 4 1; store 0x3000 4 1; off", 2);
+	take_store(&rig, 0x1000, 4, 1);
+	table_instead = is_not_there;
+	refusals = 5;
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.gpa, 0x2000);
+	ck_assert_int_eq(refusals, 0);
+	ck_assert_int_eq(gh_vcpu_kick(rig.vcpus[1]), 0);
+	refusals = 1;
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->kind, GH_EXIT_INTERRUPTED);
+	ck_assert_int_eq(refusals, 1);
+	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[0], &exit), -ENODEV);
+	ck_assert_uint_eq(gh_vcpu_failure(rig.vcpus[0])->cause_id, GH_CAUSE_VCPU_NOT_IN_TREE);
+	table_instead = NULL;
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.gpa, 0x3000);
+	revision_close(&rig);
+}
+END_TEST
+
 /* A VM that is closed while its guest sleeps. */
 START_TEST(test_close_while_it_runs)
 {
@@ -128,17 +179,6 @@ static void answer(struct rig *rig, uint64_t gpa, uint32_t width, uint64_t value
 	ck_assert_uint_eq(exit->mmio.width, width);
 	ck_assert_uint_eq(exit->mmio.is_store, 0);
 	ck_assert_int_eq(gh_mmio_complete(rig->vcpus[0], value), 0);
-}
-
-static void take_store(struct rig *rig, uint64_t gpa, uint32_t width, uint64_t value)
-{
-	const struct gh_exit *exit = run_once(rig->vcpus[0]);
-
-	ck_assert_uint_eq(exit->kind, GH_EXIT_MMIO);
-	ck_assert_uint_eq(exit->mmio.gpa, gpa);
-	ck_assert_uint_eq(exit->mmio.width, width);
-	ck_assert_uint_eq(exit->mmio.is_store, 1);
-	ck_assert_uint_eq(exit->mmio.value, value);
 }
 
 START_TEST(test_answers)
@@ -440,6 +480,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_end, 0, revision_count * ENDS);
 	tcase_add_loop_test(tcase, test_end_of_all, 0, revision_count);
 	tcase_add_loop_test(tcase, test_end_on_request, 0, revision_count);
+	tcase_add_loop_test(tcase, test_vcpu_comes_later, 0, revision_count);
 	tcase_add_loop_test(tcase, test_close_while_it_runs, 0, revision_count);
 	tcase_add_loop_test(tcase, test_answers, 0, revision_count);
 	tcase_add_loop_test(tcase, test_kick_with_an_answer, 0, revision_count);

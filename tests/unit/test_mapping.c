@@ -186,6 +186,28 @@ START_TEST(test_host_refused)
 }
 END_TEST
 
+/* A kernel that only writes down where memory is would leave it to the accessors to find the hole. */
+START_TEST(test_host_with_hole)
+{
+	static const char *const kinds[] = { NULL, GUNYAH, GENIEZONE, "sim:gunyah/android16-6.12" };
+	struct gh_memory memory = memory_at(RAM_GPA, 0);
+	uint8_t *pages = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(pages != MAP_FAILED);
+	ck_assert_int_eq(munmap(pages + PAGE, PAGE), 0);
+	open_on(kinds[_i]);
+	memory.host = pages;
+	refuses(&memory, -EFAULT);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_UNPINNABLE);
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(vm)->cause, "not mapped"));
+	ck_assert_int_eq(munmap(pages, SIZE), 0);
+	refuses(&memory, -EFAULT);
+	memory.host = NULL;
+	ck_assert_int_eq(gh_vm_map(vm, &memory, NULL), 0);
+	close_all();
+}
+END_TEST
+
 /* A caller that was built before there were files. */
 START_TEST(test_older_caller)
 {
@@ -562,6 +584,7 @@ int main(void)
 	tcase_add_test(tcase, test_file_of_huge_pages);
 	tcase_add_loop_test(tcase, test_file_refused, 0, 3);
 	tcase_add_test(tcase, test_host_refused);
+	tcase_add_loop_test(tcase, test_host_with_hole, 0, 4);
 	tcase_add_test(tcase, test_older_caller);
 	tcase_add_test(tcase, test_prefault);
 	tcase_add_loop_test(tcase, test_zero_page, 0, 3);

@@ -349,6 +349,7 @@ START_TEST(test_access_refused)
 	ck_assert_mem_eq(buffer, same, 8);
 	/* A pointer needs one region. */
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA + PAGE, 2 * PAGE, &pointer), -EFAULT);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_UNBACKED);
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA + 5 * PAGE, 1, &pointer), -EFAULT);
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA, UINT64_MAX, &pointer), -EFAULT);
 	ck_assert_ptr_eq(pointer, &mark);
@@ -385,7 +386,11 @@ START_TEST(test_lent)
 	ck_assert_int_eq(gh_vm_start(vm), 0);
 	ck_assert_int_eq(gh_vm_write(vm, RAM_GPA + 4 * PAGE, buffer, 1), -EFAULT);
 	ck_assert_int_eq(gh_vm_read(vm, RAM_GPA + 5 * PAGE - 1, buffer, 1), -EFAULT);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_LENT);
+	ck_assert_int_eq(gh_vm_read(vm, RAM_GPA + 5 * PAGE, buffer, 1), -EFAULT);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_UNBACKED);
 	ck_assert_int_eq(gh_vm_read(vm, RAM_GPA + 3 * PAGE, buffer, PAGE + 1), -EFAULT);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_LENT);
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA + 4 * PAGE, 1, &pointer), -EFAULT);
 	ck_assert_ptr_null(pointer);
 	/* The others are shared. */

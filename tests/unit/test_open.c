@@ -102,6 +102,34 @@ START_TEST(test_options_of_the_future)
 }
 END_TEST
 
+/* Without a script a simulated device plays its guests on KVM; where there is none, each of them says so when it is opened. */
+START_TEST(test_no_engine)
+{
+	static const char *const devices[] = { "sim:gunyah", "sim:gzvm", "sim:halla" };
+	struct gh_failure failure = GH_FAILURE_INIT;
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_probe *probe = NULL;
+	struct gh_vm *vm = NULL;
+	bool usable = false;
+	int ret;
+
+	options.failure = &failure;
+	options.device = devices[_i];
+	ret = gh_vm_open(&options, &vm);
+	ck_assert_int_eq(gh_probe(&options, &probe), 0);
+	for (unsigned int i = 0; i < gh_probe_count(probe); i++)
+		usable |= gh_probe_get(probe, i)->usable != 0;
+	ck_assert_int_eq(usable, ret == 0);
+	if (ret < 0) {
+		ck_assert_int_eq(ret, -ENODEV);
+		ck_assert_uint_eq(failure.cause_id, GH_CAUSE_SIMULATOR);
+		ck_assert_ptr_nonnull(strstr(failure.remedy, "script=FILE"));
+	}
+	gh_probe_free(probe);
+	gh_vm_close(vm);
+}
+END_TEST
+
 START_TEST(test_trivial)
 {
 	struct gh_vm *vm = open_fake(fake);
@@ -152,6 +180,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_bad_options);
 	tcase_add_test(tcase, test_options_of_the_future);
+	tcase_add_loop_test(tcase, test_no_engine, 0, 3);
 	tcase_add_test(tcase, test_trivial);
 	tcase_add_test(tcase, test_configuration_errors);
 	return run_suite(suite);

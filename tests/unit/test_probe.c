@@ -338,6 +338,10 @@ START_TEST(test_not_gunyah)
 
 	play(answers, COUNT(answers));
 	check_unusable("gunyah", -ENODEV, "does not answer");
+	play(answers, 0);
+	model.unknown = -ENOSYS; /* as an emulator of programs says */
+	check_unusable("gunyah", -ENODEV, "does not answer");
+	model.unknown = -ENOTTY;
 	play(refusing, COUNT(refusing));
 	check_unusable("gunyah", -ENOMEM, "memory");
 	/* Out of memory is about this process: not "no hypervisor", with an excuse from the last device. */
@@ -357,6 +361,7 @@ START_TEST(test_gunyah_dialects)
 	static const struct answer no_user_memory[] = {
 		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },
 		{ UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
+		{ UAPI_GUNYAH_MAP_MEM, -EFAULT, 0 }, /* of what? */
 	};
 	struct gh_probe_entry entry;
 
@@ -365,14 +370,21 @@ START_TEST(test_gunyah_dialects)
 	ck_assert_str_eq(entry.dialect, "android14-6.1");
 	ck_assert_uint_ne(entry.features & GH_FEATURE_LEND, 0);
 	ck_assert_uint_ne(entry.features & GH_FEATURE_NEEDS_DTB, 0);
+	/* Nothing tells; the resource manager knows how many vCPUs it takes. */
+	ck_assert_uint_eq(entry.max_vcpus, 64);
+	ck_assert_uint_eq(entry.max_regions, 256);
+	ck_assert_uint_eq(entry.gpa_bits, 40);
+	ck_assert_uint_eq(entry.gpa_align, 4096);
 	play(all, 3);
 	check_usable("gunyah", &entry);
 	ck_assert_str_ne(entry.dialect, "android14-6.1");
 	ck_assert_uint_eq(entry.features & GH_FEATURE_LEND, 0);
 	play(all, 1);
 	check_unusable("gunyah", -ENODEV, "functions by name");
-	play(no_user_memory, COUNT(no_user_memory));
-	check_unusable("gunyah", -ENODEV, "guest memory files");
+	for (size_t n = 2; n <= COUNT(no_user_memory); n++) {
+		play(no_user_memory, n);
+		check_unusable("gunyah", -ENODEV, "guest memory files");
+	}
 }
 END_TEST
 

@@ -611,6 +611,32 @@ START_TEST(test_memory_comes_back)
 }
 END_TEST
 
+static int refuse_new_vm(unsigned long request, uintptr_t arg)
+{
+	(void)arg;
+	return request == UAPI_GUNYAH_CREATE_VM ? -ENOMEM : 0;
+}
+
+/* A reset that has failed has closed the VM before: nothing of it is left to wait for. */
+START_TEST(test_nothing_to_wait_for)
+{
+	struct machine machine;
+
+	machine_begin(&machine, RIG_GUNYAH, "off");
+	machine_start(&machine);
+	table_on_ioctl = refuse_new_vm;
+	ck_assert_int_eq(gh_vm_reset(machine.rig.vm), -ENOMEM);
+	ck_assert(failure_is(gh_vm_failure(machine.rig.vm), -ENOMEM));
+	looks = 0;
+	table_on_ioctl = NULL;
+	table_on_open = count_down;
+	machine_reset(&machine);
+	table_on_open = NULL;
+	ck_assert_uint_eq(looks, 0);
+	machine_end(&machine);
+}
+END_TEST
+
 /* --- when it cannot be done ------------------------------------------------------------------------------------------- */
 
 START_TEST(test_lent)
@@ -763,6 +789,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_pauses_stay, 0, RIG_KINDS);
 	tcase_add_test(tcase, test_locked_for_a_while);
 	tcase_add_test(tcase, test_memory_comes_back);
+	tcase_add_test(tcase, test_nothing_to_wait_for);
 	tcase = add_case(suite, "refused");
 	tcase_add_loop_test(tcase, test_lent, 0, 2);
 	tcase_add_loop_test(tcase, test_busy, 0, RIG_KVM);

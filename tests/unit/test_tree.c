@@ -3,6 +3,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum verdict {
 	STARTS,
@@ -74,6 +75,89 @@ START_TEST(test_tree)
 }
 END_TEST
 
+static void begin(const struct tree *tree, struct gh_sim **ret_sim, struct gh_vm **ret_vm)
+{
+	*ret_sim = new_sim(GUNYAH, "");
+	*ret_vm = open_sim(*ret_sim);
+	map_at(*ret_vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(*ret_vm, tree);
+}
+
+/* The resource manager adds to the tree: where there is just room for what is there, it fails (section 10.3). */
+START_TEST(test_room)
+{
+	static char buffer[TREE_ROOM];
+	const size_t size = tree_build(&standard_tree, buffer, sizeof(buffer));
+	struct gh_sim *sim;
+	struct gh_vm *vm;
+
+	begin(&standard_tree, &sim, &vm);
+	(void)add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, DTB_GPA, size), 0);
+	ck_assert_int_eq(gh_vm_start(vm), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_TREE_PLACE);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, DTB_GPA, TREE_ROOM), 0);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+/* The first thing that is wrong is told, and how many others are. */
+START_TEST(test_more)
+{
+	static const struct {
+		struct tree tree;
+		uint32_t vcpus;
+		const char *others;
+	} wrong[] = {
+		{ { .cpus = 1, .defect = TREE_STATIC_AFFINITY }, 1, NULL },
+		{ { .cpus = 1, .defect = TREE_STATIC_AFFINITY }, 2, " And 1 more." },
+		{ { .cpus = 1, .base = 0x80100000, .defect = TREE_STATIC_AFFINITY }, 2, " And 3 more." },
+	};
+	struct gh_sim *sim;
+	struct gh_vm *vm;
+	const char *others;
+
+	begin(&wrong[_i].tree, &sim, &vm);
+	for (uint32_t id = 0; id < wrong[_i].vcpus; id++)
+		(void)add_vcpu(vm, id);
+	ck_assert_int_eq(gh_vm_start(vm), -EINVAL);
+	others = strstr(gh_vm_failure(vm)->cause, " And ");
+	if (wrong[_i].others == NULL)
+		ck_assert_ptr_null(others);
+	else
+		ck_assert_str_eq(others, wrong[_i].others);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
+/* A vCPU's id counts, not how many there are; and a cpu that is not enabled is none, also for a vCPU that comes late. */
+START_TEST(test_vcpus)
+{
+	static const struct tree disabled = { .cpus = 2, .defect = TREE_DISABLED_CPU };
+	struct gh_vcpu *late = NULL;
+	struct gh_sim *sim;
+	struct gh_vm *vm;
+
+	begin(_i == 1 ? &standard_tree : &disabled, &sim, &vm);
+	(void)add_vcpu(vm, 0);
+	if (_i == 1)
+		(void)add_vcpu(vm, 2);
+	ck_assert_int_eq(gh_vm_start(vm), _i == 1 ? -EINVAL : 0);
+	if (_i == 1) {
+		put_tree(vm, &(struct tree){ .cpus = 3 });
+		ck_assert_int_eq(gh_vm_start(vm), 0);
+	} else {
+		ck_assert_int_eq(gh_vcpu_create(vm, 1, &late), -EINVAL);
+		ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_VCPU_NOT_IN_TREE);
+	}
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
 /* A label is any number, and need not be that of an interrupt. */
 START_TEST(test_label)
 {
@@ -103,6 +187,9 @@ int main(void)
 	TCase *tcase = add_case(suite, "tree");
 
 	tcase_add_loop_test(tcase, test_tree, 0, (int)(sizeof(cases) / sizeof(cases[0])));
+	tcase_add_test(tcase, test_room);
+	tcase_add_loop_test(tcase, test_more, 0, 3);
+	tcase_add_loop_test(tcase, test_vcpus, 0, 2);
 	tcase_add_test(tcase, test_label);
 	return run_suite(suite);
 }

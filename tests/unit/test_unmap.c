@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define REGIONS 16
 #define SCRIPT "poke 0x80000100 8 0x11; poke 0x80500100 8 0x22; peek 0x80500100 8; expect 0x22; off"
@@ -162,6 +163,9 @@ START_TEST(test_unmap)
 	open_kind(&kinds[_i]);
 	for (uint32_t i = 0; i < 3; i++)
 		ck_assert_uint_eq(map_well(RAM_GPA + 2 * i * MIB, 2 * MIB), i);
+	/* Labels and slots count from 0. */
+	for (uint32_t i = 0; i < n_asked; i++)
+		ck_assert_uint_eq(asked[i].number, i);
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA + 4 * MIB, 8, &host), 0);
 	*(uint64_t *)host = 77;
 	ck_assert_int_eq(gh_vm_unmap(vm, 1), 0);
@@ -338,14 +342,32 @@ START_TEST(test_parts)
 }
 END_TEST
 
+/* A kernel that is to read there finds nothing. */
+static bool is_inaccessible(const char *host)
+{
+	int pair[2];
+	bool refused;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	refused = write(pair[1], host, 1) < 0;
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return refused;
+}
+
 START_TEST(test_parts_lent)
 {
 	void *host = NULL;
+	void *lent = NULL;
 
 	open_in_parts();
 	ck_assert_int_eq(map(RAM_GPA, 7 * MIB, GH_MEMORY_RWX | GH_MEMORY_LEND, NULL), 0);
 	ck_assert_uint_eq(n_asked, 4);
+	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA, 7 * MIB, &lent), 0);
+	ck_assert(!is_inaccessible(lent));
 	ck_assert_int_eq(start(), 0);
+	for (uint64_t at = 0; at < 7 * MIB; at += MIB)
+		ck_assert(is_inaccessible((char *)lent + at));
 	expect_region(0, RAM_GPA, 7 * MIB, GH_MEMORY_LENT);
 	for (uint64_t at = 0; at < 7 * MIB; at += MIB)
 		ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA + at, 1, &host), -EFAULT);
@@ -415,6 +437,32 @@ START_TEST(test_too_many_parts)
 }
 END_TEST
 
+/* The guest runs, and has the first part: it stays, as what it is, and the failure is the kernel's about the second. */
+START_TEST(test_part_refused_late)
+{
+	uint32_t id = UINT32_MAX;
+
+	sim = new_sim("sim:gunyah/android16-6.12", "poke 0x90000100 8 0x33; off");
+	vm = open_sim(sim);
+	(void)map_well(RAM_GPA, 8 * MIB);
+	ck_assert_int_eq(start(), 0);
+	ck_assert(gh_vm_features(vm) & GH_FEATURE_LATE_MEMORY);
+	vm->b.caps.region_limit = 3 * MIB;
+	vm->b.caps.region_piece = 2 * MIB;
+	n_asked = 0;
+	refuse_at = 2;
+	refuse_error = -EIO;
+	table_on_ioctl = on_ioctl;
+	ck_assert_int_eq(map(0x90000000, 7 * MIB, GH_MEMORY_RWX, &id), -EIO);
+	ck_assert(failure_is(gh_vm_failure(vm), -EIO));
+	ck_assert_uint_eq(id, UINT32_MAX);
+	ck_assert_uint_eq(n_asked, 2);
+	expect_region(1, 0x90000000, 2 * MIB, GH_MEMORY_SHARED);
+	run_to_the_end();
+	close_kind();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("unmap");
@@ -431,5 +479,6 @@ int main(void)
 	tcase_add_test(tcase, test_parts_unmapped);
 	tcase_add_loop_test(tcase, test_part_refused, 0, 4);
 	tcase_add_test(tcase, test_too_many_parts);
+	tcase_add_test(tcase, test_part_refused_late);
 	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "board.h"
 #include "table.h"
 
+#include "../../lib/internal.h"
 #include "../../lib/uapi/gzvm.h"
 
 #include <errno.h>
@@ -97,6 +98,26 @@ static int call_protected(struct subject *subject)
 	return gh_vm_set_protected(subject->vm, 1);
 }
 
+/* Nothing that a kernel would have to know. */
+static int call_authentication(struct subject *subject)
+{
+	const struct gh_authentication none = GH_AUTHENTICATION_INIT;
+
+	return gh_vm_set_authentication(subject->vm, &none);
+}
+
+static int call_region(struct subject *subject)
+{
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+
+	return gh_vm_region(subject->vm, 0, &info);
+}
+
+static int call_reclaim(struct subject *subject)
+{
+	return gh_vm_reclaim(subject->vm, RAM_GPA, 4096);
+}
+
 static int call_entry(struct subject *subject)
 {
 	return gh_vm_set_entry(subject->vm, RAM_GPA, 0);
@@ -171,28 +192,31 @@ static int call_access(struct subject *subject)
 	return gh_vm_pointer(subject->vm, RAM_GPA, RAM_SIZE, &pointer);
 }
 
+/* Refused in a forked child, and, where it is one of the VM, with the reason in its failure. */
 static const struct {
 	const char *name;
 	int (*call)(struct subject *subject);
 	int results[STATES];
-	bool in_child; /* refused there */
 } calls[] = {
-	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY }, false },
-	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY }, true },
-	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY }, true },
-	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY }, true },
-	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY }, true },
-	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY }, true },
-	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY }, true },
-	{ "kick", call_kick, { 0, 0, 0, 0 }, false },
-	{ "access", call_access, { 0, 0, 0, 0 }, false },
+	{ "map", call_map, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_dtb", call_dtb, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_register", call_register, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_entry", call_entry, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_firmware", call_firmware, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_protected", call_protected, { -EOPNOTSUPP, -EBUSY, -EBUSY, -EBUSY } },
+	{ "set_authentication", call_authentication, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "region", call_region, { 0, 0, 0, 0 } },
+	{ "reclaim", call_reclaim, { -EBUSY, -EOPNOTSUPP, -EOPNOTSUPP, -EBUSY } },
+	{ "vcpu_create", call_vcpu, { 0, 0, 0, -EBUSY } },
+	{ "start", call_start, { 0, -EBUSY, -EBUSY, -EBUSY } },
+	{ "irqfd_add", call_irqfd, { 0, 0, 0, -EBUSY } },
+	{ "ioevent_add", call_ioevent, { 0, 0, 0, -EBUSY } },
+	{ "run", call_run, { -EBUSY, 0, 0, -EBUSY } },
+	{ "complete", call_complete, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "fail", call_fail, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "hypercall", call_hypercall, { -EBUSY, -EBUSY, -ESHUTDOWN, -EBUSY } },
+	{ "kick", call_kick, { 0, 0, 0, 0 } },
+	{ "access", call_access, { 0, 0, 0, 0 } },
 };
 
 START_TEST(test_call_in_state)
@@ -425,12 +449,63 @@ static bool child_lives(void)
 	return result == NULL;
 }
 
+static int refuse_text(void *data, const char *text, size_t length)
+{
+	(void)data;
+	(void)text;
+	(void)length;
+	return 0;
+}
+
+/* What stands in no table of states: the first that a child may do, from 1, or 0. */
+static int child_may(struct gh_vm *vm)
+{
+	const struct gh_authentication authentication = GH_AUTHENTICATION_INIT;
+	const struct gh_fdt_options tree = GH_FDT_OPTIONS_INIT;
+	const struct gh_irq_options line = GH_IRQ_OPTIONS_INIT;
+	const struct gh_loop_options loop = GH_LOOP_OPTIONS_INIT;
+	struct gh_region_info region = GH_REGION_INFO_INIT;
+	struct gh_bus_counts counts = GH_BUS_COUNTS_INIT;
+	uint64_t word = 0;
+	struct gh_fdt *fdt;
+	struct gh_irq *irq;
+	void *host;
+	const int results[] = {
+		gh_vm_set_authentication(vm, &authentication),
+		gh_vm_reset(vm),
+		gh_vm_unmap(vm, 0),
+		gh_vm_reclaim(vm, RAM_GPA, 4096),
+		gh_vm_region(vm, 0, &region),
+		gh_vm_pointer(vm, RAM_GPA, 4096, &host),
+		gh_vm_read(vm, RAM_GPA, &word, sizeof(word)),
+		gh_vm_write(vm, RAM_GPA, &word, sizeof(word)),
+		gh_vm_run(vm, &loop),
+		gh_vm_quit(vm),
+		gh_vm_pause(vm),
+		gh_vm_resume(vm),
+		gh_irq_add(vm, &line, &irq),
+		gh_fdt_open(vm, &tree, &fdt),
+		gh_bus_counts(vm, &counts),
+		gh_bus_dump(vm, GH_BUS_TEXT, refuse_text, NULL),
+	};
+
+	for (size_t i = 0; i < COUNT(results); i++)
+		if (results[i] != -EPERM)
+			return (int)i + 1;
+	return 0;
+}
+
 /* 0: all is well. Ends with _exit(), so no assertions. */
 static int child(struct subject *subject)
 {
 	for (size_t i = 0; i < COUNT(calls); i++)
-		if (calls[i].in_child && calls[i].call(subject) != -EPERM)
+		if (calls[i].call(subject) != -EPERM || gh_vm_failure(subject->vm)->cause_id != GH_CAUSE_OTHER_PROCESS)
 			return 10 + (int)i;
+	if (child_may(subject->vm) != 0)
+		return 100 + child_may(subject->vm);
+	if (gh_vcpu_failure(subject->vcpu)->cause_id != GH_CAUSE_OTHER_PROCESS ||
+	    gh_vm_failure(subject->vm)->cause_id != GH_CAUSE_OTHER_PROCESS)
+		return 5;
 	if (gh_irq_set(subject->irq, 0) != -EPERM || gh_irq_set(subject->irq, 1) != -EPERM ||
 	    gh_irq_pulse(subject->irq) != -EINVAL || gh_irqfd_raise(subject->irqfd) != -EPERM)
 		return 3;

@@ -32,6 +32,17 @@ struct gh_irqfd {
 
 /* --- eventfds ----------------------------------------------------------------------------------------------------- */
 
+/* Without /proc: eventfds are files of no type. There are others of that kind; of those the kernel will tell. */
+static int look_at_file(struct gh_sys *sys, int fd)
+{
+	struct stat status = { 0 };
+	int ret = sys->fstat(sys, fd, &status);
+
+	if (ret < 0)
+		return ret;
+	return (status.st_mode & S_IFMT) == 0 ? 0 : -EINVAL;
+}
+
 /* Kernels answer -EINVAL at the start for anything else; the caller should hear it now. */
 static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 {
@@ -43,8 +54,10 @@ static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = sys->open(sys, path, 0);
-	if (info == -ENOENT || info == -EPERM || info == -EACCES)
-		return 0; /* no /proc here, or a sandbox: the kernel will say */
+	if (info == -ENOENT)
+		return look_at_file(sys, fd);
+	if (info == -EPERM || info == -EACCES)
+		return 0; /* a sandbox: the kernel will say */
 	if (info < 0)
 		return info;
 	length = sys->read(sys, info, text, sizeof(text) - 1);

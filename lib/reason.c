@@ -316,6 +316,24 @@ static const struct open_error open_errors[] = {
 	  "Pass an open descriptor of the device." },
 };
 
+/* What a simulated device says when it is opened. */
+static const struct open_error simulated_errors[] = {
+	{ -ENODEV, GH_MISSING_DRIVER, GH_CAUSE_SIMULATOR, GH_CAUSE_NONE,
+	  "A simulated device plays its guests on KVM, and this machine has none for arm64.",
+	  "Name a script for the guest (sim:...,script=FILE), or run on an arm64 machine with /dev/kvm (tools/arm64-run "
+	  "emulates one)." },
+	{ -ENOSYS, GH_MISSING_RESOURCE, GH_CAUSE_SIMULATOR, GH_CAUSE_NONE,
+	  "A simulated device learns of the process from /proc, and there is none here.",
+	  "Mount it (mount -t proc proc /proc)." },
+};
+
+static void find_error(const struct open_error *errors, size_t count, int error, struct open_error *why)
+{
+	for (size_t i = 0; i < count; i++)
+		if (errors[i].error == error)
+			*why = errors[i];
+}
+
 int gh_reason_open(struct gh_refusal *refusal, int error)
 {
 	struct open_error why = { error,
@@ -325,16 +343,10 @@ int gh_reason_open(struct gh_refusal *refusal, int error)
 				  "The kernel refused to open it.",
 				  "See the kernel's log." };
 
-	for (size_t i = 0; i < sizeof(open_errors) / sizeof(open_errors[0]); i++)
-		if (open_errors[i].error == error)
-			why = open_errors[i];
+	find_error(open_errors, sizeof(open_errors) / sizeof(open_errors[0]), error, &why);
+	if (refusal->is_simulated)
+		find_error(simulated_errors, sizeof(simulated_errors) / sizeof(simulated_errors[0]), error, &why);
 	refusal->missing = why.missing;
-	if (refusal->is_simulated && error == -ENODEV) {
-		why.id = GH_CAUSE_SIMULATOR;
-		why.cause = "A simulated device plays its guests on KVM, and this machine has none for arm64.";
-		why.remedy = "Name a script for the guest (sim:...,script=FILE), or run on an arm64 machine with /dev/kvm "
-			     "(tools/arm64-run emulates one).";
-	}
 	(void)gh_fail_as(&refusal->failure, why.id, error, STEP_OPEN, "open", why.remedy, "%s: %s",
 			 refusal->path != NULL ? refusal->path : "the adopted descriptor", why.cause);
 	refusal->failure.other_cause_id = why.other;

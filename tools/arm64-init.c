@@ -3,7 +3,8 @@
  * The first process of the emulated arm64 machine (tools/arm64-run): mounts what a program expects, runs it, reports its
  * exit status in a line that begins with a random token, and powers off.
  *
- * The kernel's command line says what to do: gh.token=TOKEN, gh.timeout=SECONDS. /run.args holds the program and its
+ * The kernel's command line says what to do: gh.token=TOKEN, gh.timeout=SECONDS, gh.bare=1 (all that is mounted goes again, and
+ * /dev/null and /dev/kvm are what is left). /run.args holds the program and its
  * arguments, /run.env its environment; strings, each ended by a zero byte.
  */
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -80,6 +82,16 @@ static void mount_all(void)
 	(void)mkdir("/dev/shm", 01777);
 	(void)mount("tmpfs", "/dev/shm", "tmpfs", 0, NULL);
 	(void)mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+}
+
+static void make_bare(void)
+{
+	static const char *const mounts[] = { "/tmp", "/dev/shm", "/dev", "/sys", "/proc" };
+
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
+		(void)umount2(mounts[i], MNT_DETACH);
+	(void)mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3));
+	(void)mknod("/dev/kvm", S_IFCHR | 0600, makedev(10, 232));
 }
 
 /* Guest memory in huge pages, for who asks for them: nested page faults are what an emulated machine is slowest at. */
@@ -153,6 +165,7 @@ int main(void)
 	char line[4096];
 	char token[64];
 	char timeout[16];
+	char bare[4];
 	int status;
 
 	mount_all();
@@ -161,6 +174,9 @@ int main(void)
 	(void)read_file("/proc/cmdline", line, sizeof(line));
 	parameter(line, "gh.token=", token, sizeof(token));
 	parameter(line, "gh.timeout=", timeout, sizeof(timeout));
+	parameter(line, "gh.bare=", bare, sizeof(bare));
+	if (bare[0] == '1')
+		make_bare();
 	split(args_text, read_file("/run.args", args_text, sizeof(args_text)), args);
 	split(env_text, read_file("/run.env", env_text, sizeof(env_text)), env);
 	status = args[0] != NULL ? run((unsigned int)strtoul(timeout, NULL, 10)) : 126;

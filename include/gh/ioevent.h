@@ -57,8 +57,8 @@ GH_BEGIN_DECLS
  *
  * @retval 0       Done.
  * @retval -EINVAL An argument is NULL, the structure has an unknown tail, an unknown flag or a reserved field is set, the
- *                 width is none of those above, a data match without a width or with a value that does not fit it, or the
- *                 descriptor is not an eventfd.
+ *                 width is none of those above, a data match without a width or with a value that does not fit it, a value
+ *                 without a data match, or the descriptor is not an eventfd.
  * @retval -EBADF  The descriptor is not open.
  * @retval -ERANGE The address range wraps or ends at the top of the address space.
  * @retval -EEXIST One store would ring another doorbell as well.

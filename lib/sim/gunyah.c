@@ -178,7 +178,7 @@ static const struct sim_file_ops device_ops = {
 
 int gunyah_open(struct gh_sim *sim, int flags)
 {
-	int ret = sim_machine_check_engine(sim);
+	int ret = sim_machine_check(sim);
 
 	(void)flags; /* reading is enough for everything */
 	return ret < 0 ? ret : sim_file_new(sim, &device_ops, device_ops.name, NULL, 0, NULL);

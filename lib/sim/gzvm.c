@@ -78,7 +78,7 @@ static const struct sim_file_ops device_ops = {
 int gzvm_device_open(struct gh_sim *sim, int flags)
 {
 	struct gzvm_device *device;
-	int fd = sim_machine_check_engine(sim);
+	int fd = sim_machine_check(sim);
 
 	(void)flags; /* a device opened for reading makes VMs as well */
 	if (fd < 0)

@@ -263,12 +263,15 @@ const struct sim_engine_options *sim_machine_engine_options(struct gh_sim *sim)
 	return &sim->engine_options;
 }
 
-int sim_machine_check_engine(struct gh_sim *sim)
+int sim_machine_check(struct gh_sim *sim)
 {
 	const struct sim_engine *engine = sim_machine_engine(sim);
 	void *vm;
-	int ret = engine->vm_new(sim_machine_engine_options(sim), &vm);
+	int ret;
 
+	if (access("/proc/self/maps", R_OK) < 0)
+		return -ENOSYS;
+	ret = engine->vm_new(sim_machine_engine_options(sim), &vm);
 	if (ret == 0)
 		engine->vm_free(vm);
 	return ret;

@@ -66,8 +66,11 @@ enum sim_policy { SIM_POLICY_DEBUG, SIM_POLICY_PRODUCTION };
 /* What a driver may ask of its machine. */
 const struct sim_engine *sim_machine_engine(struct gh_sim *sim);
 const struct sim_engine_options *sim_machine_engine_options(struct gh_sim *sim);
-/* Can it run guests here? Otherwise the machine has no hypervisor, which is better said at the open than later for no reason. */
-int sim_machine_check_engine(struct gh_sim *sim);
+/*
+ * Can it run guests here? Otherwise the machine has no hypervisor, which is better said at the open than later for no reason.
+ * -ENODEV: the engine cannot; -ENOSYS: there is no /proc, which tells of the process what a kernel knows.
+ */
+int sim_machine_check(struct gh_sim *sim);
 enum sim_policy sim_machine_policy(struct gh_sim *sim);
 /* Would the host kernel break here? Records `what` for gh_sim_breakage(); the call goes on as well as it can. */
 void sim_machine_breakage(struct gh_sim *sim, const char *what);

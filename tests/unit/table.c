@@ -28,6 +28,7 @@ int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 void (*table_after_enter)(int ret);
 const char *(*table_on_open)(const char *path);
 void (*table_on_call)(const char *slot, uint64_t detail);
+bool table_is_poor;
 bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {
@@ -99,6 +100,8 @@ static int table_open(struct gh_sys *sys, const char *path, int flags)
 	const char *text = table_on_open != NULL ? table_on_open(path) : NULL;
 	int ret = strike("open");
 
+	if (table_is_poor && (strncmp(path, "/proc", 5) == 0 || strncmp(path, "/sys", 4) == 0))
+		return -ENOENT;
 	if (ret == 0 && text != NULL)
 		return open_text(sys, text);
 	if (ret == 0)
@@ -239,6 +242,8 @@ static int table_madvise(struct gh_sys *sys, void *address, size_t length, int a
 {
 	int ret = strike("madvise");
 
+	if (table_is_poor && advice == 23) /* MADV_POPULATE_WRITE */
+		return -EINVAL;
 	if (ret == 0)
 		BELOW(inner(sys)->madvise(inner(sys), address, length, advice));
 	return ret;
@@ -248,6 +253,8 @@ static int table_mlock(struct gh_sys *sys, void *address, size_t length, unsigne
 {
 	int ret = strike("mlock");
 
+	if (table_is_poor && flags != 0)
+		return -ENOSYS;
 	if (ret == 0)
 		BELOW(inner(sys)->mlock(inner(sys), address, length, flags));
 	return ret;
@@ -284,6 +291,8 @@ static int table_membarrier(struct gh_sys *sys, int command)
 {
 	int ret = strike_with("membarrier", (uint64_t)command);
 
+	if (table_is_poor)
+		return -ENOSYS;
 	if (ret == 0)
 		BELOW(inner(sys)->membarrier(inner(sys), command));
 	return ret;
@@ -398,6 +407,8 @@ static int table_tgkill(struct gh_sys *sys, int pid, int tid, int signal)
 static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 {
 	tell("thread_time", 0);
+	if (table_is_poor)
+		return -EINVAL;
 	return inner(sys)->thread_time(inner(sys), tid, ret_ns);
 }
 
@@ -410,6 +421,8 @@ static uint64_t table_now(struct gh_sys *sys)
 static int table_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
 	tell("move_to_cpu", 0);
+	if (table_is_poor)
+		return -EPERM;
 	return inner(sys)->move_to_cpu(inner(sys), cpu);
 }
 

@@ -28,6 +28,12 @@ extern void (*table_on_call)(const char *slot, uint64_t detail);
 /* Called after each kernel entry, if set, with its result. */
 extern void (*table_after_enter)(int ret);
 
+/*
+ * Is the machine a poor one? No /proc and no /sys, a kernel without membarrier(), mlock2() and MADV_POPULATE_WRITE, threads that
+ * may not choose their CPU, and no clocks of threads.
+ */
+extern bool table_is_poor;
+
 /* Should the library's own kernel table be wrapped, too? Not for simulated machines, which need the kernel themselves. */
 void table_wrap_kernel(bool on);
 /* Begins to count at 0; the n-th call from 1 fails with `error` (negative), 0: none. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libfdt.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -97,6 +98,87 @@ START_TEST(test_refused)
 	(void)close(pipe_fds[0]);
 	(void)close(pipe_fds[1]);
 	(void)close(file);
+}
+END_TEST
+
+static const char *without_id(const char *path)
+{
+	return strncmp(path, "/proc/self/fdinfo/", 18) == 0 ? "eventfd-count: 0\n" : NULL;
+}
+
+/*
+ * One eventfd may raise several lines, unless the kernel has one line for each (KVM, GenieZone). Kernels before 5.2 do not say
+ * whether two descriptors are of one eventfd: nothing is refused then that could be right.
+ */
+START_TEST(test_one_eventfd)
+{
+	struct gh_sim *sim = new_sim(_i == 0 ? GUNYAH : GENIEZONE, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+
+	ck_assert_int_eq(add(real, 5, 0, fds[0], &irqfd), 0);
+	ck_assert_int_eq(add(real, 6, 0, fds[0], &irqfd), _i == 0 ? 0 : -EBUSY);
+	ck_assert_int_eq(add(real, 7, 0, fds[1], &irqfd), 0);
+	table_on_open = without_id;
+	for (uint32_t i = 0; i < 2; i++)
+		ck_assert_int_eq(add(real, 8 + i, 0, -1, &irqfd), 0);
+	table_on_open = NULL;
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+END_TEST
+
+/* Without /proc the kernel is left to say what is no eventfd; what cannot be looked at for another reason is refused. */
+START_TEST(test_no_proc)
+{
+	static const int errors[] = { -ENOENT, -EMFILE };
+	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+	int ret = 0;
+
+	table_counts = true;
+	for (unsigned long n = 1; strcmp(table_victim(), "open") != 0; n++) {
+		table_arm(n, errors[_i]);
+		ret = add(real, (uint32_t)n, 0, -1, &irqfd);
+		ck_assert(table_fired());
+	}
+	table_counts = false;
+	table_arm(0, 0);
+	ck_assert_int_eq(ret, _i == 0 ? 0 : -EMFILE);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
+/* Most of what is no eventfd is found out without /proc, too. */
+START_TEST(test_refused_without_proc)
+{
+	int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int eventfd_of_callers = eventfd(0, EFD_CLOEXEC);
+	struct gh_irqfd *irqfd = NULL;
+	struct gh_vm *poor;
+	int pipe_fds[2];
+
+	table_wrap_kernel(true);
+	poor = open_fake(fake);
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	table_is_poor = true;
+	ck_assert_int_eq(add(poor, 0, 0, pipe_fds[0], &irqfd), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(poor)->cause_id, GH_CAUSE_NOT_EVENTFD);
+	ck_assert_int_eq(add(poor, 0, 0, file, &irqfd), -EINVAL);
+	ck_assert_int_eq(add(poor, 0, 0, 1023, &irqfd), -EBADF);
+	ck_assert_int_eq(add(poor, 0, 0, eventfd_of_callers, &irqfd), 0);
+	table_is_poor = false;
+	gh_vm_close(poor);
+	table_wrap_kernel(false);
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
+	(void)close(file);
+	(void)close(eventfd_of_callers);
 }
 END_TEST
 
@@ -380,9 +462,12 @@ int main(void)
 	tcase_add_checked_fixture(fakes, setup, teardown);
 	tcase_add_test(fakes, test_null);
 	tcase_add_loop_test(fakes, test_refused, 0, 2);
+	tcase_add_test(fakes, test_refused_without_proc);
 	tcase_add_loop_test(fakes, test_one_irqfd_a_line, 0, 2);
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);
+	tcase_add_loop_test(sims, test_one_eventfd, 0, 2);
+	tcase_add_loop_test(sims, test_no_proc, 0, 2);
 	tcase_add_loop_test(sims, test_guest_gets_it, 0, 2);
 	tcase_add_loop_test(sims, test_full_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_removed, 0, 2);

@@ -27,8 +27,8 @@ _Thread_local unsigned int table_depth;
 int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 void (*table_after_enter)(int ret);
 const char *(*table_on_open)(const char *path);
-void (*table_on_call)(const char *slot, uint64_t detail);
 bool table_is_poor;
+void (*table_on_call)(const char *slot, uint64_t detail);
 bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {

@@ -194,6 +194,21 @@ START_TEST(test_silence)
 }
 END_TEST
 
+/* What is said is no silence: an exit with EINTR, and an error. */
+START_TEST(test_no_silence)
+{
+	static const struct result list[] = { { -EINTR, STORE(5), 0 }, { -EPERM, { .exit_reason = 0 }, 0 } };
+	const struct gh_exit *exit = NULL;
+	struct rig rig;
+
+	begin(&rig, SILENT, list);
+	ck_assert_uint_eq(run_once(rig.vcpus[0])->mmio.value, 5);
+	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[0], &exit), -EPERM);
+	ck_assert_uint_eq(starts, 0);
+	end(&rig);
+}
+END_TEST
+
 /* --- making one --------------------------------------------------------------------------------------------------------- */
 
 static int page_size;
@@ -238,6 +253,7 @@ int main(void)
 	tcase_add_test(tcase, test_error);
 	tcase_add_loop_test(tcase, test_not_yet, 0, 2);
 	tcase_add_loop_test(tcase, test_silence, 0, 7);
+	tcase_add_test(tcase, test_no_silence);
 	tcase_add_test(tcase, test_small_page);
 	return run_suite(suite);
 }

@@ -99,6 +99,28 @@ START_TEST(test_resume_action)
 }
 END_TEST
 
+/* A store that a kernel should have taken for a doorbell rings it; the load that comes next is the VMM's. */
+START_TEST(test_load_behind_a_bell)
+{
+	static const struct result list[] = {
+		{ 0, { .exit_reason = 1, .u.mmio = { .gpa = 0x4000, .width = 4, .is_write = 1 } }, 0 },
+		{ 0, { .exit_reason = 1, .u.mmio = { .gpa = 0x4000, .width = 4 } }, 0 },
+	};
+	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *bell = NULL;
+	struct rig rig;
+
+	begin(&rig, ANDROID, list);
+	options.gpa = 0x4000;
+	options.width = 4;
+	options.flags = GH_IOEVENT_DATAMATCH;
+	ck_assert_int_eq(gh_ioevent_add(rig.vm, &options, &bell), 0);
+	ck_assert_uint_eq(run_once(rig.vcpus[0])->mmio.is_store, 0);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(bell)), 1);
+	end(&rig);
+}
+END_TEST
+
 /* The kernel's own number, whatever the exit before was. */
 START_TEST(test_raw_reason)
 {
@@ -248,6 +270,7 @@ int main(void)
 	TCase *tcase = add_case(suite, "gunyah_vcpu");
 
 	tcase_add_loop_test(tcase, test_resume_action, 0, 2);
+	tcase_add_test(tcase, test_load_behind_a_bell);
 	tcase_add_test(tcase, test_raw_reason);
 	tcase_add_test(tcase, test_positive);
 	tcase_add_test(tcase, test_error);

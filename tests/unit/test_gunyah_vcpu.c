@@ -121,13 +121,15 @@ START_TEST(test_load_behind_a_bell)
 }
 END_TEST
 
-/* The kernel's own number, whatever the exit before was. */
+/* The kernel's own number, whatever the exit before was; and where the run loop reaches into the page. */
 START_TEST(test_raw_reason)
 {
 	static const struct result list[] = { { 0, { .exit_reason = 77 }, 0 }, { 0, STORE(1), 0 } };
 	struct rig rig;
 
 	begin(&rig, ANDROID, list);
+	ck_assert_ptr_eq((void *)(uintptr_t)((struct gh_bvcpu *)(void *)rig.vcpus[0])->immediate_exit, (char *)page);
+	ck_assert_ptr_eq(((struct gh_bvcpu *)(void *)rig.vcpus[0])->answer, (char *)page + 24);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_UNKNOWN);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->raw_reason, 1);
 	end(&rig);

@@ -195,8 +195,10 @@ START_TEST(test_refused)
 		begin(GENIEZONE, &cases[i].result);
 		ck_assert_int_eq(gh_vcpu_run(vcpu, &exit), cases[i].ret);
 		ck_assert(failure_is(gh_vcpu_failure(vcpu), cases[i].ret));
-		if (cases[i].is_broken)
+		if (cases[i].is_broken) {
 			ck_assert_ptr_nonnull(strstr(gh_vcpu_failure(vcpu)->cause, "breaks the kernel's interface"));
+			ck_assert_ptr_nonnull(strstr(gh_vcpu_failure(vcpu)->request, "(0x9280)"));
+		}
 		end();
 	}
 }

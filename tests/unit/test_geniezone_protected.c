@@ -3,6 +3,7 @@
 #include "geniezone_devices.h"
 #include "table.h"
 
+#include "../../lib/internal.h"
 #include "../../lib/uapi/gzvm.h"
 #include "../../lib/uapi/halla.h"
 
@@ -215,6 +216,25 @@ START_TEST(test_not_anew)
 }
 END_TEST
 
+/* Whole pages, to the last one of the address space. */
+START_TEST(test_ranges)
+{
+	uint64_t end_of_space;
+
+	begin(_i, "create-vm 0", "off");
+	end_of_space = UINT64_C(1) << vm->b.caps.gpa_bits;
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA + 8, 4096), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, 4097), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space - 4096, 8192), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space, 4096), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, UINT64_MAX - 4095, 8192), -ERANGE);
+	ck_assert(failure_is(gh_vm_failure(vm), -ERANGE));
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space - 4096, 4096), 0);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, 0, 0), 0);
+	end();
+}
+END_TEST
+
 START_TEST(test_elsewhere)
 {
 	ck_assert_int_eq(gh_vm_set_protected(NULL, 1), -EINVAL);
@@ -239,6 +259,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_place, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_bare, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_not_anew, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_ranges, 0, GZ_DEVICES);
 	tcase_add_test(tcase, test_elsewhere);
 	return run_suite(suite);
 }

@@ -203,6 +203,14 @@ START_TEST(test_arguments)
 	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
 	ck_assert(failure_is(&failure, -EINVAL));
 	options.backend = NULL;
+	/* Two devices. */
+	options.machine = new_sim(GUNYAH, "");
+	options.device = "/dev/gunyah";
+	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
+	ck_assert(failure_is(&failure, -EINVAL));
+	options.device = NULL;
+	end_sim(options.machine);
+	options.machine = NULL;
 	options.size = 4097;
 	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
 	ck_assert_ptr_eq(probe, &mark);
@@ -259,6 +267,21 @@ START_TEST(test_permission)
 	model.open_gunyah = -EACCES;
 	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), -ENODEV);
 	ck_assert_ptr_nonnull(strstr(why.cause, "may not open"));
+	/* Of several, the one that would have been taken. */
+	model.open_result = -EACCES;
+	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(why.cause, "/dev/gunyah"));
+}
+END_TEST
+
+/* What the process lacks it lacks for each of them: that is the answer, not that there is no hypervisor. */
+START_TEST(test_process_lacks)
+{
+	static const int errors[] = { -ENOMEM, -EMFILE, -ENFILE };
+
+	model.is_kernel = true;
+	model.open_result = errors[_i];
+	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), errors[_i]);
 }
 END_TEST
 
@@ -559,6 +582,8 @@ START_TEST(test_simulated_entries)
 	ck_assert_uint_eq(gh_probe_get(probe, 0)->usable, 1);
 	ck_assert_str_eq(gh_probe_get(probe, 0)->dialect, "android14-6.1");
 	ck_assert_str_eq(gh_probe_get(probe, 0)->device, "/dev/gunyah");
+	ck_assert_uint_eq(gh_probe_get(probe, 0)->max_lines, UINT32_MAX);
+	ck_assert_uint_eq(gh_probe_get(probe, 0)->mmio_end, UINT64_C(1) << 30);
 	for (unsigned int i = 1; i < 4; i++) {
 		ck_assert_uint_eq(gh_probe_get(probe, i)->usable, 0);
 		ck_assert(failure_is(&gh_probe_get(probe, i)->failure, -ENODEV));
@@ -580,6 +605,7 @@ int main(void)
 	tcase_add_test(tcase, test_this_machine);
 	tcase_add_test(tcase, test_missing);
 	tcase_add_test(tcase, test_permission);
+	tcase_add_loop_test(tcase, test_process_lacks, 0, 3);
 	tcase_add_loop_test(tcase, test_open_error, 0, COUNT(open_errors));
 	tcase_add_test(tcase, test_odd_files);
 	tcase_add_loop_test(tcase, test_foreign, 0, COUNT(backends));

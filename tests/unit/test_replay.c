@@ -115,6 +115,25 @@ START_TEST(test_irqfd_leaves)
 }
 END_TEST
 
+/* Doorbells in the order of the calls, which decides on kernels where one excludes another. */
+START_TEST(test_order_of_doorbells)
+{
+	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *bell = NULL;
+	const char *first;
+	struct rig rig;
+
+	rig_open(&rig, _i == 0 ? RIG_GUNYAH : RIG_GENIEZONE, "off");
+	for (options.gpa = 0x6000; options.gpa < 0x9000; options.gpa += 0x1000)
+		ck_assert_int_eq(gh_ioevent_add(rig.vm, &options, &bell), 0);
+	(void)start_standard(rig.vm);
+	first = strstr(rig_log(), "doorbell ");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_int_eq(strncmp(first, "doorbell 6000\ndoorbell 7000\ndoorbell 8000\n", 42), 0);
+	rig_close(&rig);
+}
+END_TEST
+
 /* --- a reset from where there is no vCPU to be claimed -------------------------------------------------------------------- */
 
 static int begin(void *data, struct gh_vcpu *vcpu)
@@ -227,6 +246,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_interrupt_controller, 0, 2);
 	tcase_add_test(tcase, test_pulses);
 	tcase_add_loop_test(tcase, test_irqfd_leaves, 0, 2);
+	tcase_add_loop_test(tcase, test_order_of_doorbells, 0, 2);
 	tcase_add_test(tcase, test_between_threads);
 	tcase_add_loop_test(tcase, test_no_memory, 0, RIG_KINDS);
 	tcase_add_loop_test(tcase, test_other_tree, 0, 2);

@@ -574,6 +574,8 @@ static void change_all(struct stage *stage)
 		(void)add_vcpu(stage->vm, 1);
 }
 
+static bool is_poor;
+
 static void live(enum rig_kind kind, const char *device, uint64_t quirks_off)
 {
 	struct stage stage;
@@ -581,12 +583,14 @@ static void live(enum rig_kind kind, const char *device, uint64_t quirks_off)
 	stage_open(&stage, kind, device, quirks_off);
 	stage_start(&stage);
 	proof_begin(stage.vm);
+	table_is_poor = is_poor;
 	run_guest(&stage);
 	change_all(&stage);
 	if (kind == RIG_GUNYAH)
 		fail_run(&stage);
 	enter_phase(GH_PHASE_END, stage.device);
 	stage_close(&stage);
+	table_is_poor = false;
 	proof_end(stage.device);
 }
 
@@ -623,6 +627,11 @@ START_TEST(test_list_is_what_is_needed)
 		live(RIG_GUNYAH, device, 0);
 	}
 	live(RIG_GUNYAH, "sim:gunyah/android16-6.12", GH_QUIRK_LOCKS_MEMORY);
+	/* Without /proc, and with an old kernel. */
+	is_poor = true;
+	live(RIG_GUNYAH, GUNYAH, 0);
+	live(RIG_GENIEZONE, GENIEZONE, 0);
+	is_poor = false;
 	for (size_t i = 0; i < sizeof(geniezones) / sizeof(geniezones[0]); i++)
 		live(RIG_GENIEZONE, geniezones[i], 0);
 	table_on_call = NULL;

@@ -85,6 +85,12 @@ static int find_verdict(struct gh_vcpu *vcpu, const struct gh_loop_options *opti
 	return options->exit != NULL ? options->exit(options->data, vcpu, exit) : serve_by_default(vcpu, exit);
 }
 
+static __attribute__((noinline, cold)) int no_verdict(struct gh_vcpu *vcpu, int verdict)
+{
+	return gh_fail_cause(&vcpu->failure, -EINVAL, GH_CAUSE_HANDLER, STEP, NULL,
+			     "The loop's exit function returned %d, which is no verdict.", verdict);
+}
+
 /* 0: go on. */
 static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, const struct gh_exit *exit, int verdict)
 {
@@ -98,7 +104,7 @@ static int serve(struct gh_vcpu *vcpu, const struct gh_loop_options *options, co
 	case GH_LOOP_LEAVE:
 		return -ECANCELED;
 	default:
-		return verdict < 0 ? verdict : -EINVAL;
+		return verdict < 0 ? verdict : no_verdict(vcpu, verdict);
 	}
 }
 

@@ -311,7 +311,8 @@ GH_API void gh_bus_remove(struct gh_bus_range *range);
  *                     is no verdict.
  * @retval -EOPNOTSUPP The handler has deferred a load that had to be split or widened for it. The load waits for its answer.
  * @retval -EBUSY      The access does not wait for an answer: it is not the vCPU's last exit, or has been answered. A handler
- *                     that calls gh_mmio_complete() returns #GH_BUS_DEFER.
+ *                     that calls gh_mmio_complete() returns #GH_BUS_DEFER. Only loads wait: a store that is dispatched twice
+ *                     happens twice.
  * @retval -EFAULT     Nobody took the access, which is one to memory that the kernel could not provide: shared memory, with
  *                     #GH_FEATURE_DEMAND_PAGING. A load waits for its answer still.
  * @retval -EPERM      This is a forked child, or the vCPU is in this call already: a handler cannot dispatch on its own vCPU.

@@ -28,7 +28,7 @@ enum gh_ioevent_flag {
 struct gh_ioevent_options {
 	size_t size;    /**< Size of this structure in bytes. */
 	uint64_t gpa;   /**< Guest physical address of the store, exactly. */
-	uint64_t value; /**< The stored value, with #GH_IOEVENT_DATAMATCH; fits the width. */
+	uint64_t value; /**< The stored value, with #GH_IOEVENT_DATAMATCH; fits the width. 0 without. */
 	/**
 	 * Width of the store: 1, 2, 4 or 8 bytes, or 0 for any. Without a data match, Gunyah's kernel takes stores of any
 	 * width for a doorbell that is alone at its address and not emulated.

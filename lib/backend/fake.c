@@ -127,11 +127,29 @@ int gh_fake_store(struct gh_fake *fake, uint32_t vcpu_id, uint64_t gpa, uint32_t
 	return append_access(fake, vcpu_id, gpa, width, true, value);
 }
 
+/* No kernel's exit says more than there is: the other backends see to that. */
+static void normalise(struct gh_exit *exit)
+{
+	const uint32_t room = sizeof(exit->event.data) / sizeof(exit->event.data[0]);
+
+	if (exit->kind == GH_EXIT_MMIO)
+		exit->mmio.is_store = exit->mmio.is_store != 0;
+	if (exit->kind == GH_EXIT_SYSTEM_EVENT && exit->event.count > room)
+		exit->event.count = room;
+	if (exit->kind != GH_EXIT_STOPPED)
+		return;
+	if (exit->stop.cause > GH_STOP_LOAD_FAILED)
+		exit->stop.cause = GH_STOP_OTHER;
+	if (exit->stop.reason_size > sizeof(exit->stop.reason))
+		exit->stop.reason_size = sizeof(exit->stop.reason);
+}
+
 int gh_fake_stop(struct gh_fake *fake, uint32_t vcpu_id, uint32_t cause)
 {
 	struct step step = { .vcpu_id = vcpu_id };
 
 	gh_exit_set_stop(&step.exit, cause, 0, 0);
+	normalise(&step.exit);
 	return append(fake, &step);
 }
 
@@ -142,6 +160,7 @@ int gh_fake_exit(struct gh_fake *fake, uint32_t vcpu_id, const struct gh_exit *e
 	if (exit == NULL)
 		return -EINVAL;
 	step.exit = *exit;
+	normalise(&step.exit);
 	if (exit->kind == GH_EXIT_MMIO) {
 		step.width = exit->mmio.width;
 		step.value = exit->mmio.value;

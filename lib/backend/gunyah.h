@@ -10,6 +10,7 @@
  *   gunyah_exit.c     the page to an exit
  *   gunyah_tree.c     the devicetree as the resource manager reads it
  *   gunyah_fdt.c      what the library writes there
+ *   gunyah_sandbox.c  what a running VM asks of the kernel
  */
 #ifndef GH_BACKEND_GUNYAH_H
 #define GH_BACKEND_GUNYAH_H
@@ -80,6 +81,9 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu);
 void gh_gunyah_vcpu_destroy(struct gh_bvcpu *vcpu);
 int gh_gunyah_vcpu_run(struct gh_bvcpu *vcpu);
 int gh_gunyah_vcpu_abort(struct gh_bvcpu *vcpu);
+
+/* gunyah_sandbox.c */
+extern const struct gh_needs gh_gunyah_needs;
 
 /* gunyah_fdt.c */
 int gh_gunyah_fdt(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);

@@ -221,6 +221,27 @@ START_TEST(test_stop_causes)
 END_TEST
 
 /* A script that was not played to its end, with loads in all states, goes with its VM. */
+/* What is queued says no more than an exit may. */
+START_TEST(test_too_much)
+{
+	struct gh_exit event = { .kind = GH_EXIT_SYSTEM_EVENT, .event = { .type = 5, .count = 99 } };
+	struct gh_exit store = { .kind = GH_EXIT_MMIO, .mmio = { .gpa = 0x10, .width = 4, .is_store = 7 } };
+	struct gh_exit stop = { .kind = GH_EXIT_STOPPED, .stop = { .cause = 99, .reason_size = 16 } };
+	const struct gh_exit *exit;
+
+	event.event.data[15] = 77;
+	ck_assert_int_eq(gh_fake_exit(fake, 0, &event), 0);
+	ck_assert_int_eq(gh_fake_exit(fake, 0, &store), 0);
+	ck_assert_int_eq(gh_fake_exit(fake, 0, &stop), 0);
+	exit = run_once(vcpu);
+	ck_assert_uint_eq(exit->event.count, 16);
+	ck_assert_uint_eq(exit->event.data[15], 77);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.is_store, 1);
+	ck_assert_uint_eq(run_once(vcpu)->stop.cause, GH_STOP_OTHER);
+	ck_assert_uint_eq(run_once(vcpu)->stop.reason_size, 8);
+}
+END_TEST
+
 START_TEST(test_left_over)
 {
 	struct gh_vcpu *second = add_vcpu(vm, 1);
@@ -281,6 +302,7 @@ int main(void)
 	tcase_add_test(tcase, test_aborted_load_has_no_answer);
 	tcase_add_test(tcase, test_aborted_store_leaves_the_next_load);
 	tcase_add_loop_test(tcase, test_stop_causes, 0, GH_STOP_LOAD_FAILED + 1);
+	tcase_add_test(tcase, test_too_much);
 	tcase_add_test(tcase, test_left_over);
 	tcase_add_test(tcase, test_shared_script);
 	tcase_add_test(tcase, test_needs_a_script);

@@ -204,6 +204,36 @@ START_TEST(test_interrupted)
 }
 END_TEST
 
+/* The hypervisor's call fails, and the kernel says 0 and nothing: once more, with the answer where it was. */
+START_TEST(test_nothing)
+{
+	struct result list[] = { { 0, LOAD }, { 0, { .exit_reason = 0 } }, { 0, { .exit_reason = 0 } }, { 0, STORE(5) } };
+
+	if (_i == 1)
+		list[0].run.exit_reason = list[3].run.exit_reason = HALLA_CODE + 1;
+	begin(_i == 1 ? "sim:halla" : GENIEZONE, list);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_MMIO);
+	ck_assert_int_eq(gh_mmio_complete(vcpu, 0x44332211), 0);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 5);
+	ck_assert_uint_eq(entries, 4);
+	ck_assert_mem_eq(entered.u.mmio.data, "\x11\x22\x33\x44", 4);
+	end();
+}
+END_TEST
+
+/* As a simulated hypervisor does it, on each revision. */
+START_TEST(test_failing_hypervisor)
+{
+	sim = new_sim(gz_devices[_i].device, "store 0x1000 4 1; raw fail; raw fail; store 0x1000 4 2; raw fail; off");
+	vm = open_sim(sim);
+	vcpu = start_standard(vm);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 1);
+	ck_assert_uint_eq(run_once(vcpu)->mmio.value, 2);
+	ck_assert_uint_eq(run_once(vcpu)->kind, GH_EXIT_STOPPED);
+	end();
+}
+END_TEST
+
 /*
  * With EINTR the buffer can have an exit that the kernel has handled itself (section 9), and one that it has not: that is
  * the VMM's.
@@ -331,6 +361,8 @@ int main(void)
 	tcase_add_test(tcase, test_raw_reason);
 	tcase_add_test(tcase, test_refused);
 	tcase_add_test(tcase, test_interrupted);
+	tcase_add_loop_test(tcase, test_nothing, 0, 2);
+	tcase_add_loop_test(tcase, test_failing_hypervisor, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_leftover, 0, (int)COUNT(leftovers));
 	tcase_add_loop_test(tcase, test_padding, 0, 3);
 	tcase_add_test(tcase, test_hypercall);

@@ -277,6 +277,18 @@ START_TEST(test_files)
 }
 END_TEST
 
+/* Huge pages want the guest's address aligned, too (section 1.5); without that they are only a wish. */
+START_TEST(test_huge_file_anywhere)
+{
+	struct rig rig;
+
+	begin(&rig, "sim:gunyah/v17", "off");
+	map_at(rig.vm, RAM_GPA + 4096, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_HUGE);
+	told("40404708 flags 1 size 200000\n40204709 gpa 80001000 flags 72 offset 0 size 200000\n");
+	revision_close(&rig);
+}
+END_TEST
+
 /* Of a device: the numbers of permissions are those of Android's headers. */
 START_TEST(test_contiguous)
 {
@@ -538,6 +550,23 @@ START_TEST(test_unmap_refusal)
 }
 END_TEST
 
+/* Once a start has been tried, the resource manager may have the memory: it stays in the kernel's list. */
+START_TEST(test_unmap_after_refusal)
+{
+	struct rig rig;
+
+	revision_open(&rig, revision_of("sim:gunyah/v10"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	refuse(UAPI_GUNYAH_START);
+	named(&rig, start(&rig));
+	listen();
+	ck_assert_int_lt(gh_vm_unmap(rig.vm, 0), 0);
+	told("");
+	revision_close(&rig);
+}
+END_TEST
+
 START_TEST(test_vcpu_refusal)
 {
 	struct rig rig;
@@ -688,6 +717,7 @@ int main(void)
 	tcase_add_test(tcase, test_memory);
 	tcase_add_test(tcase, test_memory_by_flag);
 	tcase_add_test(tcase, test_files);
+	tcase_add_test(tcase, test_huge_file_anywhere);
 	tcase_add_loop_test(tcase, test_contiguous, 0, 2);
 	tcase_add_test(tcase, test_long_region);
 	tcase_add_test(tcase, test_reclaim);
@@ -696,6 +726,7 @@ int main(void)
 	tcase_add_test(tcase, test_refusal);
 	tcase_add_loop_test(tcase, test_memory_refusal, 0, (int)(sizeof(memory_requests) / sizeof(memory_requests[0])));
 	tcase_add_loop_test(tcase, test_unmap_refusal, 0, 2);
+	tcase_add_test(tcase, test_unmap_after_refusal);
 	tcase_add_loop_test(tcase, test_vcpu_refusal, 0, 2);
 	tcase_add_test(tcase, test_reclaim_refusal);
 	tcase_add_test(tcase, test_line_refusal);

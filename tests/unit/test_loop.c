@@ -84,7 +84,11 @@ START_TEST(test_error_and_nonsense)
 	vmm.on_store = give_verdict;
 	vmm.verdict = verdicts[_i].verdict;
 	ck_assert_int_eq(vmm_loop(&vmm, 0), verdicts[_i].result);
+	if (vmm.verdict > 0)
+		ck_assert_uint_eq(gh_vcpu_failure(world.vcpus[0])->cause_id, GH_CAUSE_HANDLER);
 	ck_assert_int_eq(vmm_run(&vmm), verdicts[_i].result);
+	if (vmm.verdict > 0)
+		ck_assert_uint_eq(gh_vm_failure(world.vm)->cause_id, GH_CAUSE_HANDLER);
 	ck_assert_uint_eq(vmm.stores, 2);
 	world_end(&world);
 }

@@ -222,43 +222,61 @@ static int read_gic(const void *fdt, int config, struct rm_tree *tree)
 	return read_gic_reg(fdt, gic, tree);
 }
 
-static bool is_cpu(const void *fdt, int node)
+enum cpu_status { CPU_BAD, CPU_FAILED, CPU_SILENT, CPU_OKAY, CPU_DISABLED };
+
+static enum cpu_status cpu_status(const void *fdt, int node)
 {
-	const char *type = gunyah_rm_string(fdt, node, "device_type");
 	const char *status = gunyah_rm_string(fdt, node, "status");
 
-	if (type == NULL || strcmp(type, "cpu") != 0)
-		return false;
-	return status == NULL || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+	if (fdt_getprop(fdt, node, "status", NULL) == NULL)
+		return CPU_SILENT;
+	if (status == NULL)
+		return CPU_BAD;
+	if (strcmp(status, "fail") == 0 || strncmp(status, "fail-", 5) == 0)
+		return CPU_FAILED;
+	if (strcmp(status, "okay") == 0)
+		return CPU_OKAY;
+	return strcmp(status, "disabled") == 0 ? CPU_DISABLED : CPU_BAD;
 }
 
-static bool can_be_started(const void *fdt, int node)
+static bool can_be_started(const void *fdt, int cpus, int node)
 {
 	const char *method = gunyah_rm_string(fdt, node, "enable-method");
 
+	if (method == NULL)
+		method = gunyah_rm_string(fdt, cpus, "enable-method");
 	return method != NULL && (strcmp(method, "psci") == 0 || strcmp(method, "qcom,gunyah-hvc") == 0);
 }
 
-/* Number N of a vCPU is its place among the enabled cpu nodes; `reg` has no part in it. */
+/*
+ * Number N of a vCPU is its place among the cpu nodes that have not failed; `reg` has no part in it. The first without a status
+ * boots, if none has before; a disabled one is there, and is switched on later.
+ */
 static int read_cpus(const void *fdt, int vcpus, struct rm_tree *tree)
 {
 	const char *path = vcpus < 0 ? NULL : gunyah_rm_string(fdt, vcpus, "config");
 	int cpus = path_offset(fdt, path != NULL ? path : "/cpus");
+	unsigned int booting = 0;
 	int node;
 
 	if (cpus < 0)
 		return -EINVAL;
 	fdt_for_each_subnode(node, fdt, cpus)
 	{
-		if (fdt_getprop(fdt, node, "status", NULL) != NULL && gunyah_rm_string(fdt, node, "status") == NULL)
-			return -EINVAL;
-		if (!is_cpu(fdt, node))
+		const char *type = gunyah_rm_string(fdt, node, "device_type");
+		enum cpu_status status = cpu_status(fdt, node);
+
+		if (type == NULL || strcmp(type, "cpu") != 0 || status == CPU_FAILED)
 			continue;
-		if (tree->cpus > 0 && !can_be_started(fdt, node))
+		if (status == CPU_BAD)
+			return -EINVAL;
+		if (status == CPU_OKAY || (status == CPU_SILENT && booting == 0))
+			booting++;
+		else if (!can_be_started(fdt, cpus, node))
 			return -EINVAL;
 		tree->cpus++;
 	}
-	if (tree->cpus == 0)
+	if (booting == 0)
 		return -EINVAL;
 	return tree->cpus > RM_CPUS_MAX ? -ENODEV : 0;
 }
@@ -279,9 +297,9 @@ static int read_vcpus(const void *fdt, int config, struct rm_tree *tree)
 
 static int read_label(const void *fdt, int node, uint32_t *ret_label)
 {
-	int ret = gunyah_rm_u32(fdt, node, "label", ret_label);
+	int ret = gunyah_rm_u32(fdt, node, "qcom,label", ret_label);
 
-	return ret == -ENOENT ? gunyah_rm_u32(fdt, node, "qcom,label", ret_label) : ret;
+	return ret == -ENOENT ? gunyah_rm_u32(fdt, node, "label", ret_label) : ret;
 }
 
 /* `interrupts` is <type number flags>; type 0 is a shared one, and only those reach the simulated controller. */

@@ -156,6 +156,7 @@ static const struct rule_case cases[] = {
 	{ GH_RULE_CPUS, SET, CONFIG "/vcpus", "config", TEXT("cpus"), AGREES, { 0 }, CONFIG },
 	{ GH_RULE_CPU_STATUS, SET, "/cpus/cpu@0", "status", "okay", 4, AGREES,
 	  RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 1, 8), "/cpus/cpu@0" },
+	{ GH_RULE_CPU_STATUS, SET, "/cpus/cpu@1", "status", TEXT("ok"), AGREES, { 0 }, "/cpus/cpu@1" },
 	{ GH_RULE_CPU_METHOD, DELETE_PROPERTY, "/cpus/cpu@1", "enable-method", EMPTY, AGREES, { 0 }, "/cpus/cpu@1" },
 	{ GH_RULE_MAX_CPUS, NOTHING, "/", "", EMPTY, NOT_ASKED, RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 1, 1), "/cpus" },
 	{ GH_RULE_VCPU, NOTHING, "/", "", EMPTY, NOT_ASKED, RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 3, 8), "/cpus" },
@@ -522,6 +523,30 @@ START_TEST(test_cpus)
 }
 END_TEST
 
+/* Disabled is off and not away, failed is away, what boots needs no method, and one method can be that of all. */
+START_TEST(test_cpu_status)
+{
+	struct gh_fdt_rules rules = standard;
+
+	rules.n_vcpus = 2;
+	make_sound_tree();
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "disabled"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at("/cpus/cpu@1"), "enable-method"), 0);
+	check_now(&rules, GH_RULE_CPU_METHOD, "/cpus/cpu@1");
+	ck_assert_int_eq(fdt_open_into(blob, blob, ROOM), 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus"), "enable-method", "psci"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at("/cpus"), "enable-method"), 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "okay"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "fail-thermal"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 1);
+	rules.n_vcpus = 1;
+	ck_assert_uint_eq(validate(&rules).count, 0);
+}
+END_TEST
+
 /* The largest that Linux takes, and a byte less than it says. */
 START_TEST(test_size)
 {
@@ -723,6 +748,7 @@ int main(void)
 	tcase_add_test(tcase, test_shm);
 	tcase_add_test(tcase, test_queue);
 	tcase_add_test(tcase, test_cpus);
+	tcase_add_test(tcase, test_cpu_status);
 	tcase_add_test(tcase, test_size);
 	tcase_add_test(tcase, test_arguments);
 	tcase_add_test(tcase, test_many);

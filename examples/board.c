@@ -111,6 +111,11 @@ static int run(struct board *board)
 
 	if (ret == 0)
 		ret = gh_vm_start(board->vm);
+	if (ret == 0 && board->before_run != NULL) {
+		ret = board->before_run(board);
+		if (ret < 0)
+			return ret;
+	}
 	if (ret == 0)
 		ret = gh_vm_run(board->vm, &loop);
 	if (ret < 0)

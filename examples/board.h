@@ -17,6 +17,8 @@ struct board {
 	const char *name; /* of the program, for messages */
 	struct gh_vm *vm;
 	struct gh_vcpu *vcpu;
+	/* Called when the VM has been started, before the guest's first instruction; NULL: not. 0, or an explained error. */
+	int (*before_run)(struct board *board);
 };
 
 /* Reads the command line. -1: go on; otherwise the exit status. `what` is for --help: what the program does. */

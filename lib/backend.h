@@ -191,6 +191,7 @@ enum gh_request {
 };
 
 struct gh_diagnoses;
+struct gh_needs;
 
 /*
  * Slots are called by the core. "Serial": under the VM's lock, one at a time per VM. NULL means that the hypervisor has no
@@ -288,6 +289,9 @@ struct gh_backend {
 	 * after FDT_ERR_NOSPACE it is asked again, with a fresh tree and more room. NULL: it reads nothing. Serial.
 	 */
 	int (*fdt)(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);
+
+	/* No slot: the requests that it makes of a VM that has been started (sandbox.h). NULL: none. */
+	const struct gh_needs *needs;
 };
 
 extern const struct gh_backend gh_backend_gunyah;

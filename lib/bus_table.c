@@ -4,7 +4,6 @@
 #include "points.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -66,7 +65,7 @@ static void await_look_ups(struct gh_vm *vm)
 			continue;
 		for (unsigned int i = 0; atomic_load_explicit(&slot->look_ups, memory_order_acquire) == seen; i++)
 			if (i < YIELDS)
-				(void)sched_yield();
+				vm->b.sys->yield(vm->b.sys);
 			else
 				nap(vm->b.sys, NAP_NS);
 	}

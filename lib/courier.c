@@ -22,6 +22,8 @@
 #include <string.h>
 #include <time.h>
 
+#define STEP "start the VM"
+
 #define SLICE_NS 50000L
 /*
  * In a slice the vCPU's thread must have run at least this long, this often. Three were enough on a real driver; the way
@@ -210,14 +212,14 @@ int gh_courier_start(struct gh_vm *vm)
 		return 0;
 	courier = calloc(1, sizeof(*courier));
 	if (courier == NULL)
-		return gh_fail_memory(&vm->failure, "start the VM");
+		return gh_fail_memory(&vm->failure, STEP);
 	courier->vm = vm;
 	courier->fd = vm->b.sys->eventfd(vm->b.sys, 0, 0);
 	if (courier->fd < 0) {
-		ret = courier->fd;
+		ret = gh_fail_request(&vm->failure, courier->fd, STEP, "eventfd");
 		goto err_courier;
 	}
-	ret = gh_thread_start(vm->b.sys, &courier->thread, work, courier);
+	ret = gh_thread_start(vm, STEP, &courier->thread, work, courier);
 	if (ret < 0)
 		goto err_fd;
 	vm->courier = courier;
@@ -226,7 +228,7 @@ err_fd:
 	(void)vm->b.sys->close(vm->b.sys, courier->fd);
 err_courier:
 	free(courier);
-	return gh_fail_request(&vm->failure, ret, "start the VM", "start a thread for kicks");
+	return ret;
 }
 
 void gh_courier_call(struct gh_vm *vm)

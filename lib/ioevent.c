@@ -129,9 +129,7 @@ static bool exclude(const struct gh_caps *caps, const struct gh_ioevent_spec *a,
 	uint64_t b_last = b->gpa + (b->width > 0 ? b->width - 1 : 0);
 
 	/* Whichever comes first: GenieZone's kernel would take some in one order, and not in the other. */
-	if ((caps->features & GH_FEATURE_DATAMATCH) == 0)
-		return a->gpa <= b_last && b->gpa <= a_last;
-	return steals(caps, a, b) || steals(caps, b, a);
+	return (caps->features & GH_FEATURE_DATAMATCH) == 0 && a->gpa <= b_last && b->gpa <= a_last;
 }
 
 /* --- the bus; under the lock --------------------------------------------------------------------------------------- */

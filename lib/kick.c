@@ -23,7 +23,6 @@
 #include "points.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <time.h>
 
 /* How often a sender is given the processor before it is slept for. */
@@ -103,12 +102,14 @@ static void nap(struct gh_sys *sys)
 
 static void await_senders(struct gh_vcpu *vcpu)
 {
+	struct gh_sys *sys = vcpu->b.vm->sys;
+
 	/* A sender that was preempted on this processor never goes on if a real-time thread only yields to it. */
 	for (unsigned int i = 0; atomic_load(&vcpu->senders) != 0; i++)
 		if (i < YIELDS)
-			(void)sched_yield();
+			sys->yield(sys);
 		else
-			nap(vcpu->b.vm->sys);
+			nap(sys);
 }
 
 /*

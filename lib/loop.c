@@ -295,7 +295,7 @@ static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_s
 	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
 		struct runner *runner = &runners[*ret_started];
 
-		ret = gh_thread_start(runner->vcpu->vm->b.sys, &runner->thread, run_vcpu, runner);
+		ret = gh_thread_start(runner->vcpu->vm, STEP, &runner->thread, run_vcpu, runner);
 		if (ret < 0)
 			return ret;
 	}
@@ -353,6 +353,15 @@ static int run_vm(struct gh_vm *vm, const struct gh_loop_options *options)
 	return ret;
 }
 
+static int refuse_second(struct gh_vm *vm)
+{
+	(void)pthread_mutex_lock(&vm->lock);
+	(void)gh_fail(&vm->failure, -EPERM, STEP, NULL, "Let one thread run the VM; gh_vm_quit() makes it return.",
+		      "Another thread is inside gh_vm_run().");
+	(void)pthread_mutex_unlock(&vm->lock);
+	return -EPERM;
+}
+
 int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 {
 	struct gh_loop_options options;
@@ -366,7 +375,7 @@ int gh_vm_run(struct gh_vm *vm, const struct gh_loop_options *callers)
 		return gh_fail_state(&vm->failure, STEP, "The VM has not been started.");
 	/* A second one would fail at the first vCPU, and take the first one's vCPUs along. */
 	if (atomic_exchange(&vm->running, true))
-		return -EPERM;
+		return refuse_second(vm);
 	ret = run_vm(vm, &options);
 	atomic_store(&vm->running, false);
 	return ret;

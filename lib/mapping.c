@@ -90,6 +90,7 @@ static int make_from_device(struct gh_vm *vm, const struct gh_memory *memory)
 static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_fd)
 {
 	const bool contiguous = (memory->flags & GH_MEMORY_CONTIGUOUS) != 0;
+	const uint32_t wish = memory->gpa % HOST_ALIGN == 0 ? (uint32_t)GH_MEMORY_HUGE : 0;
 	int fd;
 
 	*ret_fd = -1;
@@ -102,7 +103,9 @@ static int make_file(struct gh_vm *vm, const struct gh_memory *memory, int *ret_
 	if (memory->device != NULL)
 		fd = make_from_device(vm, memory);
 	else
-		fd = vm->b.ops->vm_file(&vm->b, memory->fd, memory->length, memory->flags);
+		/* A file of huge pages can be bound to an address of one only. */
+		fd = vm->b.ops->vm_file(&vm->b, memory->fd, memory->length,
+					memory->flags & (~(uint32_t)GH_MEMORY_HUGE | wish));
 	if (fd < 0)
 		return vm->failure.error != 0 ? fd : gh_fail_request(&vm->failure, fd, STEP, "");
 	*ret_fd = fd;

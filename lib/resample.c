@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#define STEP "emulate a level-triggered line"
+
 /*
  * The first look comes soon, because a line that GenieZone holds up costs its guest until then; a guest that is slow to
  * acknowledge makes the looks rarer, because each costs the host.
@@ -159,7 +161,7 @@ static int start(struct gh_vm *vm)
 	ret = -pthread_mutex_init(&resampler->lock, NULL);
 	if (ret < 0)
 		goto err_descriptors;
-	ret = gh_thread_start(sys, &resampler->thread, work, resampler);
+	ret = gh_thread_start(vm, STEP, &resampler->thread, work, resampler);
 	if (ret < 0)
 		goto err_lock;
 	vm->resampler = resampler;

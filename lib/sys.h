@@ -71,6 +71,8 @@ struct gh_sys {
 	int (*getrlimit)(struct gh_sys *sys, int resource, struct rlimit *ret_limit);
 	/* membarrier(), on all threads of this process. */
 	int (*membarrier)(struct gh_sys *sys, int command);
+	/* The processor to whoever waits for it. */
+	void (*yield)(struct gh_sys *sys);
 
 	/* Gives the table back; a simulated machine goes with its last user. NULL when there is nothing to give back. */
 	void (*put)(struct gh_sys *sys);

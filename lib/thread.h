@@ -2,11 +2,14 @@
 #ifndef GH_LIB_THREAD_H
 #define GH_LIB_THREAD_H
 
-#include "sys.h"
-
 #include <pthread.h>
 
-/* With every signal blocked: those of the process are none of its business. Returns 0 or a negative errno value. */
-int gh_thread_start(struct gh_sys *sys, pthread_t *ret_thread, void *(*work)(void *data), void *data);
+struct gh_vm;
+
+/*
+ * A thread of the library's, with every signal blocked: those of the process are none of its business. Returns 0 or a negative
+ * errno value, which the VM's failure explains. Under the VM's lock, or where nobody else writes to its failure.
+ */
+int gh_thread_start(struct gh_vm *vm, const char *step, pthread_t *ret_thread, void *(*work)(void *data), void *data);
 
 #endif

@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "probe.h"
+#include "sandbox.h"
 #include "sim.h"
 #include "vcpu.h"
 #include "version.h"

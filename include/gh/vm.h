@@ -100,7 +100,7 @@ struct gh_vm_options {
 /** @brief Registers that gh_vm_set_register() sets. */
 enum gh_register {
 	GH_REG_X0 = 0,  /**< x0; x1 to x30 follow as GH_REG_X0 + n. */
-	GH_REG_SP = 31, /**< Stack pointer. */
+	GH_REG_SP = 31, /**< Stack pointer of exception level 1, where the guest begins. */
 	GH_REG_PC = 32, /**< Program counter: the entry point. */
 };
 

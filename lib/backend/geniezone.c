@@ -213,6 +213,7 @@ const struct gh_backend gh_backend_geniezone = {
 	.diagnoses = &gh_geniezone_diagnoses,
 	.probe = gh_geniezone_probe,
 	.vcpu_run = gh_geniezone_vcpu_run,
+	.needs = &gh_geniezone_needs,
 	SLOTS,
 };
 
@@ -222,5 +223,6 @@ const struct gh_backend gh_backend_halla = {
 	.diagnoses = &gh_halla_diagnoses,
 	.probe = gh_halla_probe,
 	.vcpu_run = gh_halla_vcpu_run,
+	.needs = &gh_halla_needs,
 	SLOTS,
 };

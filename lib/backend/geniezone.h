@@ -101,6 +101,10 @@ static inline int gh_geniezone_decode_mmio(const struct uapi_gzvm_run *run, stru
 	return -EPROTO;
 }
 
+/* geniezone_sandbox.c */
+extern const struct gh_needs gh_geniezone_needs;
+extern const struct gh_needs gh_halla_needs;
+
 /* One mapping of this process, as /proc/self/maps tells. */
 struct gh_vma {
 	uintptr_t start;

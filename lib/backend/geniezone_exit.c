@@ -35,7 +35,6 @@ static void decode_exception(const struct uapi_gzvm_exception *exception, struct
 		exit->fault.gpa = exception->fault_gpa;
 		return;
 	}
-	memset(&exit->exception, 0, sizeof(exit->exception));
 	exit->kind = GH_EXIT_EXCEPTION;
 	exit->exception.exception = exception->exception;
 	exit->exception.error_code = exception->error_code;

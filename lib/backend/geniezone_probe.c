@@ -171,7 +171,7 @@ static int probe(struct probed *probed, int dev)
 	if (check_extension(probed, dev, probed->abi->gpa_size, &gpa_bits) < 0 || gpa_bits < 32 || gpa_bits > 52)
 		gpa_bits = 40;
 	*probed->caps = (struct gh_caps){
-		.features = FEATURES | (protected_vms == 1 ? (uint64_t)GH_FEATURE_PROTECTED_VM : 0),
+		.features = FEATURES,
 		.dialect = "v6 to v9",
 		.max_vcpus = probed->abi->max_vcpus,
 		.max_regions = UAPI_GZVM_MAX_SLOTS,

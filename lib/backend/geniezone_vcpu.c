@@ -84,7 +84,7 @@ int gh_gz_vcpu_set_register(struct gh_bvcpu *vcpu, uint32_t reg, uint64_t value)
 		id = UAPI_GZVM_REG_X(1);
 	}
 	if (reg == GH_REG_SP)
-		id = UAPI_GZVM_REG_SP;
+		id = UAPI_GZVM_REG_SP_EL1; /* that of BOOT_PSTATE */
 	else if (reg == GH_REG_PC)
 		id = UAPI_GZVM_REG_PC;
 	ret = set_register(vcpu, id, value);
@@ -178,6 +178,9 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 		return -EAGAIN;
 	if (entered < 0 && (entered != -EINTR || code == 0))
 		return entered;
+	/* The hypervisor's own call has failed, which the kernel does not tell: the guest has not run (section 3.4). */
+	if (code == 0)
+		return -EBUSY;
 	if (abi->own_code != NULL)
 		code = abi->own_code(code);
 	ret = gh_geniezone_decode_as(run, code, &vcpu->exit);

@@ -236,4 +236,5 @@ const struct gh_backend gh_backend_gunyah = {
 	.irqfd = gh_gunyah_irqfd,
 	.ioevent = gh_gunyah_ioevent,
 	.fdt = gh_gunyah_fdt,
+	.needs = &gh_gunyah_needs,
 };

@@ -10,6 +10,7 @@
  *   gunyah_exit.c     the page to an exit
  *   gunyah_tree.c     the devicetree as the resource manager reads it
  *   gunyah_fdt.c      what the library writes there
+ *   gunyah_sandbox.c  what a running VM asks of the kernel
  */
 #ifndef GH_BACKEND_GUNYAH_H
 #define GH_BACKEND_GUNYAH_H
@@ -69,6 +70,8 @@ int gh_gunyah_vm_reclaim(struct gh_bvm *vm, uint64_t gpa, uint64_t length);
 int gh_gunyah_add_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
 /* -EOPNOTSUPP where the kernel has no such request. */
 int gh_gunyah_remove_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
+/* Explains why adding or removing one has failed, and returns the error. */
+int gh_gunyah_function_failed(struct gh_bvm *vm, enum gh_request request, int error);
 int gh_gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
 int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);
@@ -78,6 +81,9 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu);
 void gh_gunyah_vcpu_destroy(struct gh_bvcpu *vcpu);
 int gh_gunyah_vcpu_run(struct gh_bvcpu *vcpu);
 int gh_gunyah_vcpu_abort(struct gh_bvcpu *vcpu);
+
+/* gunyah_sandbox.c */
+extern const struct gh_needs gh_gunyah_needs;
 
 /* gunyah_fdt.c */
 int gh_gunyah_fdt(struct gh_bvm *vm, const struct gh_fdt_plan *plan, void *tree);

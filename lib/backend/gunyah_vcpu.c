@@ -56,7 +56,7 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
-		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
+		return gh_gunyah_function_failed(vcpu->vm, GH_REQUEST_ADD_VCPU, ret);
 	vcpu->fd = ret;
 	ret = map_run_page(vcpu);
 	if (ret < 0) {
@@ -146,8 +146,7 @@ static bool rings(struct gh_bvcpu *vcpu)
 {
 	const struct gh_exit *exit = &vcpu->exit;
 
-	return exit->kind == GH_EXIT_MMIO && exit->mmio.is_store &&
-	       gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
+	return exit->mmio.is_store && gh_ioevent_signal(vcpu->vm, exit->mmio.gpa, exit->mmio.width, exit->mmio.value);
 }
 
 static inline int run_once(struct gh_bvcpu *vcpu)
@@ -173,7 +172,7 @@ static __attribute__((noinline)) int run_past_bells(struct gh_bvcpu *vcpu)
 {
 	int ret = 0;
 
-	while (ret == 0 && rings(vcpu)) {
+	while (ret == GH_RAN_TO_ACCESS && rings(vcpu)) {
 		ret = run_once(vcpu);
 		/* The first entry has taken the answer: this is an interruption like any other. */
 		if (ret == -ECANCELED)

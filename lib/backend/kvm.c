@@ -417,4 +417,5 @@ const struct gh_backend gh_backend_kvm = {
 	.irqfd = gh_kvm_irqfd,
 	.irq_line = gh_kvm_irq_line,
 	.ioevent = gh_kvm_ioevent,
+	.needs = &gh_kvm_needs,
 };

@@ -33,6 +33,9 @@ int gh_kvm_put_register(struct gh_bvcpu *vcpu, uint64_t id, uint64_t value);
 /* The signals that are blocked while the kernel runs this vCPU; NULL: those of the thread. */
 int gh_kvm_set_signal_mask(struct gh_bvcpu *vcpu, const sigset_t *blocked);
 
+/* kvm_sandbox.c */
+extern const struct gh_needs gh_kvm_needs;
+
 /* kvm_irq.c */
 int gh_kvm_irqchip_check(struct gh_bvm *vm);
 int gh_kvm_irqchip(struct gh_bvm *vm);

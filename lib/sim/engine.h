@@ -36,8 +36,15 @@ struct sim_event {
 	const char *raw;
 };
 
-/* Registers that a driver may set. */
-enum sim_register { SIM_REG_X0 = 0, /* .. X30 = 30 */ SIM_REG_SP = 31, SIM_REG_PC = 32, SIM_REG_PSTATE = 33 };
+/* Registers that a driver may set. The stack pointer is that of exception level 1, where guests begin. */
+enum sim_register {
+	SIM_REG_X0 = 0, /* .. X30 = 30 */
+	SIM_REG_SP = 31,
+	SIM_REG_PC = 32,
+	SIM_REG_PSTATE = 33,
+	SIM_REG_SP_EL0 = 34,
+	SIM_REGISTERS
+};
 
 struct sim_engine_options {
 	const char *script; /* text, for `script`; NULL elsewhere */

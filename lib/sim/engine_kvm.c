@@ -195,6 +195,8 @@ static int put_register(struct kvm_vcpu *vcpu, uint32_t reg, uint64_t value)
 		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_PC, value);
 	case SIM_REG_PSTATE:
 		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_PSTATE, value);
+	case SIM_REG_SP_EL0:
+		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_SP_EL0, value);
 	default:
 		return gh_kvm_put_register(&vcpu->b, UAPI_KVM_REG_X(reg), value);
 	}
@@ -204,7 +206,7 @@ static int kvm_set_register(void *data, enum sim_register reg, uint64_t value)
 {
 	struct kvm_vcpu *vcpu = data;
 
-	if ((unsigned int)reg >= KVM_ENGINE_REGISTERS)
+	if ((unsigned int)reg >= SIM_REGISTERS)
 		return -EINVAL;
 	if (vcpu->b.fd >= 0)
 		return put_register(vcpu, reg, value);
@@ -218,7 +220,7 @@ static int kvm_get_register(void *data, enum sim_register reg, uint64_t *ret_val
 	struct kvm_vcpu *vcpu = data;
 	uint64_t id = UAPI_KVM_REG_X((uint32_t)reg);
 
-	if ((unsigned int)reg >= KVM_ENGINE_REGISTERS)
+	if ((unsigned int)reg >= SIM_REGISTERS)
 		return -EINVAL;
 	if (vcpu->b.fd < 0) {
 		*ret_value = vcpu->registers[reg];
@@ -230,6 +232,8 @@ static int kvm_get_register(void *data, enum sim_register reg, uint64_t *ret_val
 		id = UAPI_KVM_REG_PC;
 	else if (reg == SIM_REG_PSTATE)
 		id = UAPI_KVM_REG_PSTATE;
+	else if (reg == SIM_REG_SP_EL0)
+		id = UAPI_KVM_REG_SP_EL0;
 	return gh_kvm_get_register(&vcpu->b, id, ret_value);
 }
 
@@ -239,7 +243,7 @@ static int make_vcpu(struct kvm_vcpu *vcpu)
 {
 	int ret = gh_backend_kvm.vcpu_create(&vcpu->b);
 
-	for (uint32_t reg = 0; ret == 0 && reg < KVM_ENGINE_REGISTERS; reg++)
+	for (uint32_t reg = 0; ret == 0 && reg < SIM_REGISTERS; reg++)
 		if (vcpu->is_set[reg])
 			ret = put_register(vcpu, reg, vcpu->registers[reg]);
 	return ret;

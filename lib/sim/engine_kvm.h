@@ -8,8 +8,6 @@
 
 #include <pthread.h>
 
-#define KVM_ENGINE_REGISTERS (SIM_REG_PSTATE + 1)
-
 /* One memory slot of KVM's. */
 struct kvm_slot {
 	struct kvm_slot *next;
@@ -34,8 +32,8 @@ struct kvm_vm {
 struct kvm_vcpu {
 	struct gh_bvcpu b;
 	struct kvm_vcpu *next;
-	uint64_t registers[KVM_ENGINE_REGISTERS]; /* set before the start */
-	bool is_set[KVM_ENGINE_REGISTERS];
+	uint64_t registers[SIM_REGISTERS]; /* set before the start */
+	bool is_set[SIM_REGISTERS];
 	sigset_t blocked; /* what the kernel was told */
 	bool has_blocked;
 	pthread_mutex_t lock; /* of the fields below */

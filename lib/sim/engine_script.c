@@ -156,7 +156,7 @@ static int script_set_register(void *data, enum sim_register reg, uint64_t value
 {
 	struct script_vcpu *vcpu = data;
 
-	if ((unsigned int)reg > SIM_REG_PSTATE)
+	if ((unsigned int)reg >= SIM_REGISTERS)
 		return -EINVAL;
 	vcpu->registers[reg] = value;
 	return 0;
@@ -307,7 +307,7 @@ static int script_get_register(void *data, enum sim_register reg, uint64_t *ret_
 {
 	const struct script_vcpu *vcpu = data;
 
-	if ((unsigned int)reg > SIM_REG_PSTATE)
+	if ((unsigned int)reg >= SIM_REGISTERS)
 		return -EINVAL;
 	*ret_value = vcpu->registers[reg];
 	return 0;

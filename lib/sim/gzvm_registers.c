@@ -15,12 +15,16 @@ static int find_register(uint64_t id, enum sim_register *ret_reg)
 
 	if ((id & ~((uint64_t)REG_SIZE_MASK << REG_SIZE_SHIFT | 0xffffu)) != REG_CORE || index % 2 != 0)
 		return -EOPNOTSUPP;
-	if (index <= 0x3e)
+	if (index < 0x3e)
 		*ret_reg = (enum sim_register)(index / 2);
+	else if (index == 0x3e)
+		*ret_reg = SIM_REG_SP_EL0;
 	else if (index == 0x40)
 		*ret_reg = SIM_REG_PC;
 	else if (index == 0x42)
 		*ret_reg = SIM_REG_PSTATE;
+	else if (index == 0x44)
+		*ret_reg = SIM_REG_SP;
 	else
 		return -EOPNOTSUPP;
 	return 0;

@@ -42,7 +42,7 @@ struct script_vcpu {
 	uint64_t *turns; /* that are left, of each repeat and spin */
 	size_t next;     /* action */
 	uint64_t value;
-	uint64_t registers[SIM_REG_PSTATE + 1];
+	uint64_t registers[SIM_REGISTERS];
 	bool on;
 	bool waits_for_answer;
 	bool aborted;

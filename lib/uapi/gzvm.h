@@ -183,9 +183,10 @@ struct uapi_gzvm_run {
 /* Register ids: the scheme of KVM on arm64. */
 #define UAPI_GZVM_REG_U64(index) (0x6030000000100000ull | (uint64_t)(index))
 #define UAPI_GZVM_REG_X(n) UAPI_GZVM_REG_U64(2u * (n))
-#define UAPI_GZVM_REG_SP UAPI_GZVM_REG_U64(0x3e)
+#define UAPI_GZVM_REG_SP_EL0 UAPI_GZVM_REG_U64(0x3e)
 #define UAPI_GZVM_REG_PC UAPI_GZVM_REG_U64(0x40)
 #define UAPI_GZVM_REG_PSTATE UAPI_GZVM_REG_U64(0x42)
+#define UAPI_GZVM_REG_SP_EL1 UAPI_GZVM_REG_U64(0x44)
 
 /* Device. */
 #define UAPI_GZVM_GET_API_VERSION UAPI_IO(0x92, 0x00) /* defined, and answered by no kernel */
@@ -279,7 +280,8 @@ static_assert(UAPI_GZVM_CREATE_DEVICE == 0xc03092e0u, "CREATE_DEVICE");
 static_assert(UAPI_GZVM_SET_DTB == 0x401092ffu, "SET_DTB");
 static_assert(UAPI_GZVM_REG_PC == 0x6030000000100040ull, "register PC");
 static_assert(UAPI_GZVM_REG_X(30) == 0x603000000010003cull, "register x30");
-static_assert(UAPI_GZVM_REG_SP == 0x603000000010003eull, "register SP");
+static_assert(UAPI_GZVM_REG_SP_EL0 == 0x603000000010003eull, "register SP_EL0");
+static_assert(UAPI_GZVM_REG_SP_EL1 == 0x6030000000100044ull, "register SP_EL1");
 static_assert(UAPI_GZVM_REG_PSTATE == 0x6030000000100042ull, "register PSTATE");
 
 #endif

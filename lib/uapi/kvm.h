@@ -119,7 +119,8 @@ struct uapi_kvm_one_reg {
 
 /* A 64-bit core register: arm64, 8 bytes, core group, index in 32-bit words of the register file. */
 #define UAPI_KVM_REG_CORE(word) (0x6030000000100000ull | (uint64_t)(word))
-#define UAPI_KVM_REG_X(n) UAPI_KVM_REG_CORE(2u * (n)) /* x0 to x30, the stack pointer of EL0 */
+#define UAPI_KVM_REG_X(n) UAPI_KVM_REG_CORE(2u * (n)) /* x0 to x30 */
+#define UAPI_KVM_REG_SP_EL0 UAPI_KVM_REG_CORE(0x3e)
 #define UAPI_KVM_REG_PC UAPI_KVM_REG_CORE(0x40)
 #define UAPI_KVM_REG_PSTATE UAPI_KVM_REG_CORE(0x42)
 #define UAPI_KVM_REG_SP_EL1 UAPI_KVM_REG_CORE(0x44)

@@ -28,6 +28,7 @@ int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 void (*table_after_enter)(int ret);
 const char *(*table_on_open)(const char *path);
 bool table_is_poor;
+void (*table_on_call)(const char *slot, uint64_t detail);
 bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
 
 static struct {
@@ -53,15 +54,27 @@ static struct gh_sys *inner(struct gh_sys *sys)
 	return ((struct table *)(void *)sys)->inner;
 }
 
-/* Should this call fail? */
-static int strike(const char *name)
+static void tell(const char *name, uint64_t detail)
 {
+	if (table_on_call != NULL)
+		table_on_call(name, detail);
+}
+
+/* Should this call fail? */
+static int strike_with(const char *name, uint64_t detail)
+{
+	tell(name, detail);
 	if (!table_counts)
 		return 0;
 	if (++state.count != state.fail_at)
 		return 0;
 	state.victim = name;
 	return state.error;
+}
+
+static int strike(const char *name)
+{
+	return strike_with(name, 0);
 }
 
 /* --- calls that fail without having been made ------------------------------------------------------------------------- */
@@ -107,7 +120,7 @@ static int table_dup(struct gh_sys *sys, int fd, int lowest)
 
 static int table_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg)
 {
-	int ret = strike("ioctl");
+	int ret = strike_with("ioctl", request);
 
 	if (table_counts)
 		state.requests++;
@@ -120,11 +133,11 @@ static int table_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintpt
 
 static int table_enter(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg, const volatile uint32_t *cancel)
 {
-	int ret = strike("enter");
+	int ret = strike_with("enter", request);
 
 	if (table_counts)
 		state.requests++;
-	if (ret == 0 && table_instead != NULL && *cancel != 0)
+	if (ret == 0 && table_instead != NULL && __atomic_load_n(cancel, __ATOMIC_SEQ_CST) != 0)
 		ret = -ECANCELED;
 	if (ret == 0 && (table_instead == NULL || !table_instead(fd, request, arg, &ret)))
 		BELOW(inner(sys)->enter(inner(sys), fd, request, arg, cancel));
@@ -218,7 +231,7 @@ static int table_epoll_wait(struct gh_sys *sys, int epoll, struct epoll_event *r
 
 static int table_mprotect(struct gh_sys *sys, void *address, size_t length, int prot)
 {
-	int ret = strike("mprotect");
+	int ret = strike_with("mprotect", (uint64_t)prot);
 
 	if (ret == 0)
 		BELOW(inner(sys)->mprotect(inner(sys), address, length, prot));
@@ -276,7 +289,7 @@ static int table_getrlimit(struct gh_sys *sys, int resource, struct rlimit *ret_
 
 static int table_membarrier(struct gh_sys *sys, int command)
 {
-	int ret = strike("membarrier");
+	int ret = strike_with("membarrier", (uint64_t)command);
 
 	if (table_is_poor)
 		return -ENOSYS;
@@ -311,7 +324,7 @@ static void forget_mapping(void *address, size_t length)
 
 static int table_mmap(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, void **ret_address)
 {
-	int ret = strike("mmap");
+	int ret = strike_with("mmap", (uint64_t)prot);
 
 	if (ret == 0)
 		BELOW(inner(sys)->mmap(inner(sys), address, length, prot, flags, fd, ret_address));
@@ -323,7 +336,7 @@ static int table_mmap(struct gh_sys *sys, void *address, size_t length, int prot
 static int table_map_file(struct gh_sys *sys, void *address, size_t length, int prot, int flags, int fd, uint64_t offset,
 			  void **ret_address)
 {
-	int ret = strike("map_file");
+	int ret = strike_with("map_file", (uint64_t)prot);
 
 	if (ret == 0)
 		BELOW(inner(sys)->map_file(inner(sys), address, length, prot, flags, fd, offset, ret_address));
@@ -375,21 +388,25 @@ static ssize_t table_write(struct gh_sys *sys, int fd, const void *buffer, size_
 
 static int table_getpid(struct gh_sys *sys)
 {
+	tell("getpid", 0);
 	return inner(sys)->getpid(inner(sys));
 }
 
 static int table_gettid(struct gh_sys *sys)
 {
+	tell("gettid", 0);
 	return inner(sys)->gettid(inner(sys));
 }
 
 static int table_tgkill(struct gh_sys *sys, int pid, int tid, int signal)
 {
+	tell("tgkill", (uint64_t)pid);
 	return inner(sys)->tgkill(inner(sys), pid, tid, signal);
 }
 
 static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 {
+	tell("thread_time", 0);
 	if (table_is_poor)
 		return -EINVAL;
 	return inner(sys)->thread_time(inner(sys), tid, ret_ns);
@@ -397,14 +414,22 @@ static int table_thread_time(struct gh_sys *sys, int tid, uint64_t *ret_ns)
 
 static uint64_t table_now(struct gh_sys *sys)
 {
+	tell("now", 0);
 	return inner(sys)->now(inner(sys));
 }
 
 static int table_move_to_cpu(struct gh_sys *sys, unsigned int cpu)
 {
+	tell("move_to_cpu", 0);
 	if (table_is_poor)
 		return -EPERM;
 	return inner(sys)->move_to_cpu(inner(sys), cpu);
+}
+
+static void table_yield(struct gh_sys *sys)
+{
+	tell("yield", 0);
+	inner(sys)->yield(inner(sys));
 }
 
 static void table_put(struct gh_sys *sys)
@@ -452,6 +477,7 @@ static struct gh_sys *wrap(struct table *table, struct gh_sys *around)
 			.move_to_cpu = table_move_to_cpu,
 			.getrlimit = table_getrlimit,
 			.membarrier = table_membarrier,
+			.yield = table_yield,
 			.put = table_put,
 		},
 		.inner = around,

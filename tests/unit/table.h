@@ -20,6 +20,11 @@ extern int (*table_on_ioctl)(unsigned long request, uintptr_t arg);
 extern const char *(*table_on_open)(const char *path);
 /* Called instead of each ioctl() and kernel entry of the library, if set; false: the one below is to be made. */
 extern bool (*table_instead)(int fd, unsigned long request, uintptr_t arg, int *ret_result);
+/*
+ * Called before every call of the library, on whatever thread, if set: the table's slot, and the argument that tells calls of
+ * one slot apart (the request, the protection, the command, the process, the CPU), or 0.
+ */
+extern void (*table_on_call)(const char *slot, uint64_t detail);
 /* Called after each kernel entry, if set, with its result. */
 extern void (*table_after_enter)(int ret);
 

@@ -97,6 +97,10 @@ START_TEST(test_general)
 		ck_assert_uint_eq(failure.other_cause_id, cases[i].other);
 		ck_assert(failure_is(&failure, cases[i].error));
 		ck_assert_ptr_nonnull(strstr(failure.cause, strerror(-cases[i].error)));
+		/* Nothing of it stays in the next one. */
+		gh_describe(&failure, cases[i].error, "step", NULL, "remedy", "%s", "cause");
+		ck_assert_uint_eq(failure.cause_id, cases[i].own);
+		ck_assert_uint_eq(failure.other_cause_id, GH_CAUSE_NONE);
 	}
 }
 END_TEST
@@ -388,6 +392,34 @@ START_TEST(test_locks)
 }
 END_TEST
 
+/* A lock of the library's that fails although the limit would allow it has another reason. */
+START_TEST(test_lock_limit)
+{
+	rig_up(&gh_gunyah_diagnoses);
+	rig.limit = 64 * MIB;
+	ck_assert_int_eq(gh_fail_lock_limit(&rig.vm, -ENOMEM, "mlock2", &rig.region), -ENOMEM);
+	ck_assert_uint_eq(rig.failure.cause_id, GH_CAUSE_MEMORY);
+	rig.limit = 5 * MIB;
+	ck_assert_int_eq(gh_fail_lock_limit(&rig.vm, -ENOMEM, "mlock2", &rig.region), -ENOMEM);
+	ck_assert_uint_eq(rig.failure.cause_id, GH_CAUSE_LOCK_LIMIT);
+	ck_assert_str_eq(rig.failure.request, "mlock2");
+}
+END_TEST
+
+/* The one that was refused is not among the VM's yet. */
+START_TEST(test_large_region)
+{
+	struct gh_region large = { .gpa = RAM_GPA, .length = UINT64_C(1) << 30 };
+
+	rig_up(&gh_gunyah_diagnoses);
+	(void)gh_diagnose(&rig.failure, &rig.vm, GH_REQUEST_MAP, -ENOMEM, &large);
+	ck_assert_uint_eq(rig.failure.cause_id, GH_CAUSE_LARGE_REGION);
+	large.length -= 4096;
+	(void)gh_diagnose(&rig.failure, &rig.vm, GH_REQUEST_MAP, -ENOMEM, &large);
+	ck_assert_uint_eq(rig.failure.cause_id, GH_CAUSE_MEMORY);
+}
+END_TEST
+
 START_TEST(test_cpus)
 {
 	rig_up(&gh_gunyah_diagnoses);
@@ -428,6 +460,8 @@ int main(void)
 	tcase_add_test(tcase, test_gunyah);
 	tcase_add_test(tcase, test_geniezone);
 	tcase_add_test(tcase, test_locks);
+	tcase_add_test(tcase, test_lock_limit);
+	tcase_add_test(tcase, test_large_region);
 	tcase_add_test(tcase, test_cpus);
 	tcase_add_test(tcase, test_no_row);
 	return run_suite(suite);

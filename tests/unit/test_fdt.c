@@ -147,6 +147,9 @@ static void look_at_guest(const void *blob)
 	HAS_CELLS(blob, "/interrupt-controller@3fff0000", "#interrupt-cells", 3);
 	HAS_CELLS(blob, "/", "interrupt-parent", fdt_get_phandle(blob, find(blob, "/interrupt-controller@3fff0000")));
 	HAS_CELLS(blob, "/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4);
+	/* The hypervisors' timers go on while a vCPU sleeps. */
+	ck_assert_ptr_nonnull(fdt_getprop(blob, find(blob, "/timer"), "always-on", NULL));
+	ck_assert(!has_node(blob, "/apb-pclk"));
 	has_string(blob, "/chosen", "bootargs", "console=ttyS0");
 	has_string(blob, "/chosen", "stdout-path", "/serial@3f8");
 	HAS_CELLS(blob, "/chosen", "linux,initrd-start", 0, (uint32_t)INITRD_GPA);
@@ -154,6 +157,7 @@ static void look_at_guest(const void *blob)
 	has_string(blob, "/serial@3f8", "compatible", "ns16550a");
 	HAS_CELLS(blob, "/serial@3f8", "reg", 0, SERIAL, 0, 8);
 	HAS_CELLS(blob, "/serial@3f8", "interrupts", 0, 5, 1);
+	HAS_CELLS(blob, "/serial@3f8", "clock-frequency", 1843200);
 	HAS_CELLS(blob, "/serial@3f8", "reg-shift", 0);
 	HAS_CELLS(blob, "/serial@3f8", "reg-io-width", 1);
 	HAS_CELLS(blob, "/virtio_mmio@a000000", "reg", 0, VIRTIO, 0, 0x200);
@@ -252,6 +256,24 @@ START_TEST(test_order_of_cpus)
 }
 END_TEST
 
+/* Sixteen share the lowest part of an affinity. */
+START_TEST(test_many_cpus)
+{
+	const void *blob;
+
+	open_kind(&kinds[1]);
+	open_fdt(NULL);
+	(void)add_vcpu(vm, 0);
+	(void)add_vcpu(vm, 17);
+	blob = finish();
+	HAS_CELLS(blob, "/cpus/cpu@f", "reg", 15);
+	HAS_CELLS(blob, "/cpus/cpu@100", "reg", 0x100);
+	HAS_CELLS(blob, "/cpus/cpu@101", "reg", 0x101);
+	ck_assert(!has_node(blob, "/cpus/cpu@10"));
+	close_kind();
+}
+END_TEST
+
 START_TEST(test_more_cpus)
 {
 	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
@@ -323,6 +345,7 @@ START_TEST(test_devices)
 	blob = finish();
 	clock = fdt_get_phandle(blob, find(blob, "/apb-pclk"));
 	HAS_CELLS(blob, "/uart@9000000", "clocks", clock, clock);
+	ck_assert_int_eq(fdt_stringlist_count(blob, find(blob, "/uart@9000000"), "clock-names"), 2);
 	HAS_CELLS(blob, "/uart@9000000", "interrupts", 0, 8, 4, 0, 9, 1);
 	has_string(blob, "/chosen", "stdout-path", "/uart@9000000");
 	ck_assert_int_eq(fdt_stringlist_search(blob, find(blob, "/uart@9000000"), "compatible", "arm,primecell"), 1);
@@ -428,6 +451,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, test_whole, 0, KINDS);
 	tcase_add_test(tcase, test_order_of_cpus);
+	tcase_add_test(tcase, test_many_cpus);
 	tcase_add_loop_test(tcase, test_more_cpus, 0, KINDS);
 	tcase_add_loop_test(tcase, test_later_vcpu, 0, KINDS);
 	tcase_add_test(tcase, test_devices);

@@ -91,6 +91,8 @@ START_TEST(test_open)
 	ck_assert_int_eq(open_with(&options), -EINVAL);
 	options.name = "a\nb";
 	ck_assert_int_eq(open_with(&options), -EINVAL);
+	options.name = "a\x7f";
+	ck_assert_int_eq(open_with(&options), -EINVAL);
 	memset(name, 'n', 80);
 	options.name = name;
 	ck_assert_int_eq(open_with(&options), -EINVAL);
@@ -188,6 +190,9 @@ START_TEST(test_names)
 	device.properties = NULL;
 	device.n_properties = 0;
 	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	device.name = "name-of-thirty-one-characters-a";
+	device.gpa += 0x1000;
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
 }
 END_TEST
 
@@ -238,6 +243,8 @@ START_TEST(test_ranges)
 	refuses(&device, -ERANGE);
 	device.gpa = (UINT64_C(1) << 40) - 0xff;
 	refuses(&device, -ERANGE);
+	device.gpa--;
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
 	device = sound_device();
 	device.irqs = &irq;
 	device.n_irqs = 1;
@@ -365,11 +372,15 @@ END_TEST
 START_TEST(test_gunyah)
 {
 	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_vm_options elsewhere = GH_VM_OPTIONS_INIT;
 	struct gh_sim *sim = new_sim(GUNYAH, "");
-	struct gh_vm *other = open_sim(sim);
 	struct gh_irqfd *irqfd = NULL;
 	struct gh_fdt *tree = NULL;
+	struct gh_vm *other = NULL;
 
+	elsewhere.machine = sim;
+	elsewhere.gic_distributor = 0x20000000;
+	ck_assert_int_eq(gh_vm_open(&elsewhere, &other), 0);
 	map_at(other, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
 	(void)add_vcpu(other, 0);
 	options.line = 988;
@@ -380,12 +391,65 @@ START_TEST(test_gunyah)
 	ck_assert(failure_is(gh_vm_failure(other), -ERANGE));
 	gh_irqfd_remove(irqfd);
 	ck_assert_int_eq(gh_fdt_finish(tree, DTB_GPA, 0), 0);
+	ck_assert_int_eq(gh_fdt_add_virtio(tree, 0x40000000 - 0x200, 6, 0), 0);
+	ck_assert_int_eq(gh_fdt_finish(tree, DTB_GPA, 0), 0);
+	gh_fdt_close(tree);
+	ck_assert_int_eq(gh_fdt_open(other, NULL, &tree), 0);
 	ck_assert_int_eq(gh_fdt_add_serial(tree, 0x3ffffff9, 5, 0), 0);
 	ck_assert_int_eq(gh_fdt_finish(tree, DTB_GPA, 0), -ERANGE);
 	ck_assert(failure_is(gh_vm_failure(other), -ERANGE));
 	gh_fdt_close(tree);
 	gh_vm_close(other);
 	end_sim(sim);
+}
+END_TEST
+
+#define GPA_END (UINT64_C(1) << 40) /* of the fake */
+
+static const struct {
+	uint64_t distributor;
+	uint64_t redistributors; /* 0: below the distributor */
+	int error;               /* with two cpus */
+} controllers[] = {
+	{ 0x3fff0000, 0, 0 },
+	{ 0x40000, 0, 0 },
+	{ 0x30000, 0, -ERANGE },
+	{ GPA_END - 0x10000, 0, 0 },
+	{ GPA_END, 0x10000, -ERANGE },
+	{ UINT64_MAX - 0xffff, 0x10000, -ERANGE },
+	{ 0x10000, GPA_END - 0x40000, 0 },
+	{ 0x10000, GPA_END - 0x30000, -ERANGE },
+	{ 0x10000, UINT64_MAX - 0xffff, -ERANGE },
+	{ 0x10000, 0x20000, 0 },
+	{ 0x20000, 0x10000, -EEXIST },
+	{ 0x50000, 0x20000, -EEXIST },
+	{ 0x60000, 0x20000, 0 },
+	{ RAM_GPA + 0x10000, 0x20000, -EEXIST },
+	{ 0x10000, RAM_GPA - 0x30000, -EEXIST },
+	{ 0x10000, RAM_GPA - 0x40000, 0 },
+	{ 0x10000, RAM_GPA + RAM_SIZE, 0 },
+};
+
+/* The interrupt controller is in the address space, clear of itself and of memory. */
+START_TEST(test_controllers)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+
+	gh_fdt_close(fdt);
+	gh_vm_close(vm);
+	options.backend = "fake";
+	options.fake = fake;
+	options.gic_distributor = controllers[_i].distributor;
+	options.gic_redistributors = controllers[_i].redistributors;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	(void)add_vcpu(vm, 0);
+	(void)add_vcpu(vm, 1);
+	ck_assert_int_eq(gh_fdt_open(vm, NULL, &fdt), 0);
+	if (controllers[_i].error == 0)
+		ck_assert_int_eq(gh_fdt_finish(fdt, DTB_GPA, 0), 0);
+	else
+		refuses_finish(DTB_GPA, 0, controllers[_i].error);
 }
 END_TEST
 
@@ -467,6 +531,30 @@ static void make_gic(uint32_t cells)
 	ck_assert_int_eq(fdt_setprop_u32(base, node, "phandle", 77), 0);
 }
 
+/* Either of the two names is enough, and cells that somebody counts on stay. */
+START_TEST(test_base_of_today)
+{
+	const void *blob = NULL;
+	size_t size = 0;
+	int node;
+
+	make_gic(3);
+	node = fdt_path_offset(base, "/gic@1000");
+	ck_assert_int_eq(fdt_setprop_u32(base, node, "#address-cells", 1), 0);
+	node = fdt_path_offset(base, "/gic@1000");
+	ck_assert_int_eq(fdt_setprop_u32(base, node, "#size-cells", 0), 0);
+	ck_assert_int_eq(fdt_setprop_string(base, add_node(0, "power"), "compatible", "arm,psci-1.0"), 0);
+	reopen();
+	(void)add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_fdt_finish(fdt, DTB_GPA, 0), 0);
+	ck_assert_int_eq(gh_fdt_blob(fdt, &blob, &size), 0);
+	ck_assert_int_lt(fdt_path_offset(blob, "/psci"), 0);
+	node = fdt_path_offset(blob, "/interrupt-controller@3fff0000");
+	ck_assert_uint_eq(fdt32_ld(fdt_getprop(blob, node, "#address-cells", NULL)), 1);
+	ck_assert_uint_eq(fdt32_ld(fdt_getprop(blob, node, "#size-cells", NULL)), 0);
+}
+END_TEST
+
 /* What a tree has stays; what the VM knows better does not. */
 START_TEST(test_base_kept)
 {
@@ -483,6 +571,8 @@ START_TEST(test_base_kept)
 	node = add_node(add_node(0, "cpus"), "cpu@0");
 	ck_assert_int_eq(fdt_setprop_string(base, node, "device_type", "cpu"), 0);
 	ck_assert_int_eq(fdt_setprop_string(base, 0, "model", "theirs"), 0);
+	ck_assert_int_eq(fdt_setprop_string(base, 0, "compatible", "a,board"), 0);
+	ck_assert_int_eq(fdt_setprop_string(base, add_node(0, "clock"), "compatible", "arm,armv8-timer"), 0);
 	reopen();
 	(void)add_vcpu(vm, 0);
 	ck_assert_int_eq(gh_fdt_finish(fdt, DTB_GPA, 0), 0);
@@ -496,6 +586,8 @@ START_TEST(test_base_kept)
 	ck_assert_uint_eq(fdt_get_phandle(blob, node), 77);
 	ck_assert_str_eq(fdt_getprop(blob, fdt_path_offset(blob, "/chosen"), "bootargs", NULL), "theirs");
 	ck_assert_str_eq(fdt_getprop(blob, 0, "model", NULL), "theirs");
+	ck_assert_str_eq(fdt_getprop(blob, 0, "compatible", NULL), "a,board");
+	ck_assert_int_lt(fdt_path_offset(blob, "/timer"), 0);
 	ck_assert_ptr_null(fdt_getprop(blob, fdt_path_offset(blob, "/cpus/cpu@0"), "enable-method", NULL));
 }
 END_TEST
@@ -599,11 +691,13 @@ int main(void)
 	tcase_add_test(tcase, test_initrd);
 	tcase_add_loop_test(tcase, test_devices_in_the_way, 0, sizeof(taken) / sizeof(taken[0]));
 	tcase_add_test(tcase, test_two_triggers);
+	tcase_add_loop_test(tcase, test_controllers, 0, sizeof(controllers) / sizeof(controllers[0]));
 	tcase_add_test(tcase, test_gunyah);
 	tcase_add_test(tcase, test_base_garbage);
 	tcase_add_test(tcase, test_base_too_large);
 	tcase_add_test(tcase, test_base_cells);
 	tcase_add_test(tcase, test_base_kept);
+	tcase_add_test(tcase, test_base_of_today);
 	tcase_add_loop_test(tcase, test_base_unfit, 0, 5);
 	tcase_add_test(tcase, test_base_has_device);
 	tcase_add_test(tcase, test_base_of_gunyah);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Protected VMs on every revision of GenieZone and on Halla: with the hypervisor's firmware, and without. */
 #include "geniezone_devices.h"
+#include "table.h"
+
+#include "../../lib/internal.h"
+#include "../../lib/uapi/gzvm.h"
+#include "../../lib/uapi/halla.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -124,6 +129,63 @@ START_TEST(test_no_room)
 }
 END_TEST
 
+static uint64_t firmware_size; /* as the hypervisor says */
+
+static bool says_size(int fd, unsigned long request, uintptr_t arg, int *ret_result)
+{
+	struct uapi_gzvm_enable_cap *cap = (void *)arg;
+
+	(void)fd;
+	if ((request != UAPI_GZVM_ENABLE_CAP && request != UAPI_HALLA_ENABLE_CAP) ||
+	    cap->args[0] != UAPI_GZVM_PVM_GET_FW_SIZE)
+		return false;
+	cap->args[1] = firmware_size;
+	*ret_result = 0;
+	return true;
+}
+
+/* A hypervisor without firmware, one whose firmware just fits, and one that has a byte too many. */
+START_TEST(test_size)
+{
+	static const struct {
+		uint64_t size;
+		int ret;
+	} sizes[] = { { 0, -ENOENT }, { 1, 0 }, { FIRMWARE_SIZE, 0 }, { FIRMWARE_SIZE + 1, -ENOSPC } };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		begin(_i, "create-vm 0", "off");
+		(void)configure();
+		map_at(vm, FIRMWARE_GPA, FIRMWARE_SIZE, GH_MEMORY_RWX);
+		ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, FIRMWARE_SIZE), 0);
+		firmware_size = sizes[i].size;
+		table_instead = says_size;
+		ck_assert_int_eq(gh_vm_start(vm), sizes[i].ret);
+		table_instead = NULL;
+		if (sizes[i].ret < 0)
+			ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_FIRMWARE);
+		end();
+	}
+}
+END_TEST
+
+/* A region of its own: it begins there, and holds all of it. Found before the kernel hears of anything. */
+START_TEST(test_place)
+{
+	begin(_i, "create-vm 0", "off");
+	(void)configure();
+	map_at(vm, FIRMWARE_GPA, 2 * MIB, GH_MEMORY_RWX);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, FIRMWARE_SIZE), 0);
+	ck_assert_int_eq(gh_vm_start(vm), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_FIRMWARE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA + MIB, MIB), 0);
+	ck_assert_int_eq(gh_vm_start(vm), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_FIRMWARE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, 2 * MIB), 0);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	end();
+}
+END_TEST
+
 /* On and off again; R0's kernel knows no such thing. */
 START_TEST(test_bare)
 {
@@ -154,6 +216,25 @@ START_TEST(test_not_anew)
 }
 END_TEST
 
+/* Whole pages, to the last one of the address space. */
+START_TEST(test_ranges)
+{
+	uint64_t end_of_space;
+
+	begin(_i, "create-vm 0", "off");
+	end_of_space = UINT64_C(1) << vm->b.caps.gpa_bits;
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA + 8, 4096), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, 4097), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space - 4096, 8192), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space, 4096), -ERANGE);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, UINT64_MAX - 4095, 8192), -ERANGE);
+	ck_assert(failure_is(gh_vm_failure(vm), -ERANGE));
+	ck_assert_int_eq(gh_vm_set_firmware(vm, end_of_space - 4096, 4096), 0);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, 0, 0), 0);
+	end();
+}
+END_TEST
+
 START_TEST(test_elsewhere)
 {
 	ck_assert_int_eq(gh_vm_set_protected(NULL, 1), -EINVAL);
@@ -174,8 +255,11 @@ int main(void)
 	tcase_add_loop_test(tcase, test_own_x1, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_refused, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_no_room, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_size, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_place, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_bare, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_not_anew, 0, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_ranges, 0, GZ_DEVICES);
 	tcase_add_test(tcase, test_elsewhere);
 	return run_suite(suite);
 }

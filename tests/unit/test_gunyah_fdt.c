@@ -153,22 +153,33 @@ static void own_string(const char *path, const char *name, const char *text)
 	ck_assert_int_eq(fdt_setprop(base, fdt_path_offset(base, path), name, text, (int)strlen(text) + 1), 0);
 }
 
+/* Something with a label that is no doorbell. */
+static void own_queue(const char *name, uint32_t label)
+{
+	int node = own(fdt_path_offset(base, "/qcom,vm-config/vdevices"), name);
+	char path[64];
+
+	ck_assert_int_eq(fdt_setprop_u32(base, node, "qcom,label", label), 0);
+	ck_assert_int_eq(fdt_setprop(base, node, "is-sender", NULL, 0), 0);
+	ck_assert_int_eq(fdt_setprop(base, node, "peer-default", NULL, 0), 0);
+	(void)snprintf(path, sizeof(path), "/qcom,vm-config/vdevices/%s", name);
+	own_string(path, "vdevice-type", "message-queue");
+	own_string(path, "generate", "/hypervisor/queue");
+}
+
 /* What the caller says stays; what the VM knows better does not. Something with a label is no doorbell yet. */
 START_TEST(test_own)
 {
 	static const struct tree_bell bells[] = { { 5, 5, 4 } };
 	static const struct tree theirs = { .defect = TREE_QCOM_NAME, .cpus = 1, .bells = bells, .bell_count = 1 };
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
 	const void *blob;
-	int queue;
 
 	ck_assert_uint_ne(tree_build(&theirs, base, sizeof(base)), 0);
 	ck_assert_int_eq(fdt_open_into(base, base, (int)sizeof(base)), 0);
-	queue = own(fdt_path_offset(base, "/qcom,vm-config/vdevices"), "queue");
-	ck_assert_int_eq(fdt_setprop_u32(base, queue, "qcom,label", 6), 0);
-	ck_assert_int_eq(fdt_setprop(base, queue, "is-sender", NULL, 0), 0);
-	ck_assert_int_eq(fdt_setprop(base, queue, "peer-default", NULL, 0), 0);
-	own_string("/qcom,vm-config/vdevices/queue", "generate", "/hypervisor/queue");
-	own_string("/qcom,vm-config/vdevices/queue", "vdevice-type", "message-queue");
+	own_queue("a", 6);
+	own_queue("b", 7);
 	own_string("/qcom,vm-config", "os-type", "own");
 	own_string("/qcom,vm-config", "image-name", "own");
 	own_string("/qcom,vm-config/vdevices", "generate", "/hypervisor/own");
@@ -185,6 +196,12 @@ START_TEST(test_own)
 	HAS_STRING(blob, "/qcom,vm-config/vcpus", "affinity", "proxy");
 	ck_assert_int_lt(fdt_path_offset(blob, "/qcom,vm-config/vdevices/bell-5"), 0);
 	HAS_STRING(blob, "/qcom,vm-config/vdevices/bell-6", "vdevice-type", "doorbell");
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	options.line = 7;
+	ck_assert_int_eq(gh_irqfd_add(vm, &options, &irqfd), -EINVAL);
+	ck_assert_uint_eq(gh_vm_failure(vm)->cause_id, GH_CAUSE_BELL_NOT_IN_TREE);
+	options.line = 6;
+	ck_assert_int_eq(gh_irqfd_add(vm, &options, &irqfd), 0);
 	end();
 }
 END_TEST

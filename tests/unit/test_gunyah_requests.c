@@ -277,6 +277,18 @@ START_TEST(test_files)
 }
 END_TEST
 
+/* Huge pages want the guest's address aligned, too (section 1.5); without that they are only a wish. */
+START_TEST(test_huge_file_anywhere)
+{
+	struct rig rig;
+
+	begin(&rig, "sim:gunyah/v17", "off");
+	map_at(rig.vm, RAM_GPA + 4096, 2 * MIB, GH_MEMORY_RWX | GH_MEMORY_HUGE);
+	told("40404708 flags 1 size 200000\n40204709 gpa 80001000 flags 72 offset 0 size 200000\n");
+	revision_close(&rig);
+}
+END_TEST
+
 /* Of a device: the numbers of permissions are those of Android's headers. */
 START_TEST(test_contiguous)
 {
@@ -295,6 +307,18 @@ START_TEST(test_contiguous)
 		    "40284115 label 1 gpa 90000000 flags 13 offset 0 size 200000\n"
 		  : "40204701 label 0 flags 7 gpa 80000000 size 400000\n4114\n"
 		    "40284115 label 1 gpa 90000000 flags 23 offset 0 size 200000\n");
+	revision_close(&rig);
+}
+END_TEST
+
+/* Kernels that page in on demand keep no list of a region's pages: it is one, however long. */
+START_TEST(test_long_region)
+{
+	struct rig rig;
+
+	begin(&rig, "sim:gunyah/android15-6.6", "off");
+	map_at(rig.vm, RAM_GPA, 3 * 1024 * MIB, GH_MEMORY_RWX);
+	told("40204701 label 0 flags 7 gpa 80000000 size c0000000\n");
 	revision_close(&rig);
 }
 END_TEST
@@ -411,6 +435,34 @@ START_TEST(test_small_tree_at_the_end)
 }
 END_TEST
 
+static void refuse(unsigned long request)
+{
+	listen();
+	refused = request;
+	refusal = -EBADMSG;
+}
+
+/* The failure has the error, and the request with its number. */
+static void named(struct rig *rig, int ret)
+{
+	const struct gh_failure *failure = gh_vm_failure(rig->vm);
+	char number[16];
+
+	table_on_ioctl = NULL;
+	ck_assert_int_eq(ret, -EBADMSG);
+	ck_assert(failure_is(failure, ret));
+	(void)snprintf(number, sizeof(number), "(0x%lx)", refused);
+	ck_assert_msg(strstr(failure->request, number) != NULL, "%s, but %s", number, failure->request);
+}
+
+static void start_on(struct rig *rig, const char *device)
+{
+	revision_open(rig, revision_of(device), "off");
+	map_at(rig->vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig->vm, &standard_tree);
+	ck_assert_int_eq(start(rig), 0);
+}
+
 /* None of them is left out of account: the start fails, and says why. */
 START_TEST(test_refusal)
 {
@@ -436,26 +488,129 @@ START_TEST(test_refusal)
 		ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_X0 + 1, 1), 0);
 		put_tree(rig.vm, &(struct tree){ .cpus = 1, .firmware = MORE_GPA });
 		rig.vcpus[0] = add_vcpu(rig.vm, 0);
-		listen();
-		refused = requests[i];
-		refusal = -EBADMSG;
-		ck_assert_int_eq(gh_vm_start(rig.vm), -EBADMSG);
-		table_on_ioctl = NULL;
-		ck_assert(failure_is(gh_vm_failure(rig.vm), -EBADMSG));
+		refuse(requests[i]);
+		named(&rig, gh_vm_start(rig.vm));
 		revision_close(&rig);
 	}
 }
 END_TEST
 
-/* --- lines and doorbells ---------------------------------------------------------------------------------------------- */
-
-static void start_on(struct rig *rig, const char *device)
+static int map_more(struct rig *rig, uint32_t flags, const char *device)
 {
-	revision_open(rig, revision_of(device), "off");
-	map_at(rig->vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
-	put_tree(rig->vm, &standard_tree);
-	ck_assert_int_eq(start(rig), 0);
+	struct gh_memory memory = GH_MEMORY_INIT;
+
+	memory.gpa = MORE_GPA;
+	memory.length = 2 * MIB;
+	memory.flags = GH_MEMORY_RWX | flags;
+	memory.device = device;
+	return gh_vm_map(rig->vm, &memory, NULL);
 }
+
+static const struct {
+	const char *device;
+	unsigned long request;
+	uint32_t flags;
+} memory_requests[] = {
+	{ "sim:gunyah/android14-6.1", UAPI_GUNYAH_SET_USER_MEM, 0 },
+	{ "sim:gunyah/android14-6.1", UAPI_GUNYAH_LEND_USER_MEM, GH_MEMORY_LEND },
+	{ "sim:gunyah/v17", UAPI_GUNYAH_CREATE_GUEST_MEM, 0 },
+	{ "sim:gunyah/v17", UAPI_GUNYAH_MAP_MEM, 0 },
+	{ "sim:gunyah/android16-6.12", UAPI_GUNYAH_CREATE_CMA_MEM, GH_MEMORY_CONTIGUOUS },
+	{ "sim:gunyah/android16-6.12", UAPI_GUNYAH_MAP_CMA, GH_MEMORY_CONTIGUOUS },
+};
+
+/* Memory that the kernel does not take is not there; and what it does not give back stays. */
+START_TEST(test_memory_refusal)
+{
+	const uint32_t flags = memory_requests[_i].flags;
+	const char *cma = (flags & GH_MEMORY_CONTIGUOUS) != 0 ? CMA : NULL;
+	struct rig rig;
+
+	revision_open(&rig, revision_of(memory_requests[_i].device), "off");
+	refuse(memory_requests[_i].request);
+	named(&rig, map_more(&rig, flags, cma));
+	ck_assert_int_eq(map_more(&rig, flags, cma), 0);
+	revision_close(&rig);
+}
+END_TEST
+
+START_TEST(test_unmap_refusal)
+{
+	struct gh_region_info info = GH_REGION_INFO_INIT;
+	struct rig rig;
+
+	revision_open(&rig, revision_of(_i == 0 ? "sim:gunyah/v17" : "sim:gunyah/v10"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	ck_assert_int_eq(map_more(&rig, 0, NULL), 0);
+	refuse(_i == 0 ? UAPI_GUNYAH_MAP_MEM : UAPI_GUNYAH_SET_USER_MEM);
+	named(&rig, gh_vm_unmap(rig.vm, 1));
+	ck_assert_int_eq(gh_vm_region(rig.vm, 1, &info), 0);
+	ck_assert_int_eq(gh_vm_unmap(rig.vm, 1), 0);
+	revision_close(&rig);
+}
+END_TEST
+
+/* Once a start has been tried, the resource manager may have the memory: it stays in the kernel's list. */
+START_TEST(test_unmap_after_refusal)
+{
+	struct rig rig;
+
+	revision_open(&rig, revision_of("sim:gunyah/v10"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	refuse(UAPI_GUNYAH_START);
+	named(&rig, start(&rig));
+	listen();
+	ck_assert_int_lt(gh_vm_unmap(rig.vm, 0), 0);
+	told("");
+	revision_close(&rig);
+}
+END_TEST
+
+START_TEST(test_vcpu_refusal)
+{
+	struct rig rig;
+
+	revision_open(&rig, revision_of(_i == 0 ? "sim:gunyah/v10" : "sim:gunyah/v8"), "off");
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	refuse(_i == 0 ? UAPI_GUNYAH_ADD_FUNCTION : UAPI_GUNYAH_ADD_NAMED_FUNCTION);
+	named(&rig, start(&rig));
+	revision_close(&rig);
+}
+END_TEST
+
+START_TEST(test_reclaim_refusal)
+{
+	struct rig rig;
+
+	start_on(&rig, "sim:gunyah/android15-6.6");
+	refuse(UAPI_GUNYAH_RECLAIM);
+	named(&rig, gh_vm_reclaim(rig.vm, RAM_GPA + 3 * MIB, 4096));
+	revision_close(&rig);
+}
+END_TEST
+
+/* Whatever it was, it is not that the kernel removes nothing. */
+START_TEST(test_line_refusal)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
+	struct rig rig;
+
+	options.line = 5;
+	start_on(&rig, "sim:gunyah/android14-6.1");
+	refuse(UAPI_GUNYAH_ADD_FUNCTION);
+	refusal = -EEXIST;
+	ck_assert_int_eq(gh_irqfd_add(rig.vm, &options, &irqfd), -EEXIST);
+	table_on_ioctl = NULL;
+	ck_assert_ptr_null(strstr(gh_vm_failure(rig.vm)->cause, "removes nothing"));
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(rig.vm)->request, "irqfd (0x40104704)"));
+	revision_close(&rig);
+}
+END_TEST
+
+/* --- lines and doorbells ---------------------------------------------------------------------------------------------- */
 
 static const char *line_request(const char *device, const char *request)
 {
@@ -492,6 +647,29 @@ START_TEST(test_line)
 		told(keeps ? "" : wanted);
 		revision_close(&rig);
 	}
+}
+END_TEST
+
+/* A kernel with functions by name, of which somebody knows that it has doorbells. */
+START_TEST(test_named_bell)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_ioevent_options bell = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *ioevent = NULL;
+	struct rig rig = { .sim = new_sim("sim:gunyah/v8", "off") };
+
+	options.machine = rig.sim;
+	options.features_on = GH_FEATURE_IOEVENTFD;
+	ck_assert_int_eq(gh_vm_open(&options, &rig.vm), 0);
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(rig.vm, &standard_tree);
+	ck_assert_int_eq(start(&rig), 0);
+	bell.gpa = 0x4000;
+	bell.width = 4;
+	listen();
+	ck_assert_int_eq(gh_ioevent_add(rig.vm, &bell, &ioevent), 0);
+	told("44204704 ioeventfd value 0 gpa 4000 width 4 flags 0\n");
+	revision_close(&rig);
 }
 END_TEST
 
@@ -539,14 +717,23 @@ int main(void)
 	tcase_add_test(tcase, test_memory);
 	tcase_add_test(tcase, test_memory_by_flag);
 	tcase_add_test(tcase, test_files);
+	tcase_add_test(tcase, test_huge_file_anywhere);
 	tcase_add_loop_test(tcase, test_contiguous, 0, 2);
+	tcase_add_test(tcase, test_long_region);
 	tcase_add_test(tcase, test_reclaim);
 	tcase_add_test(tcase, test_registers);
 	tcase_add_test(tcase, test_firmware);
 	tcase_add_test(tcase, test_refusal);
+	tcase_add_loop_test(tcase, test_memory_refusal, 0, (int)(sizeof(memory_requests) / sizeof(memory_requests[0])));
+	tcase_add_loop_test(tcase, test_unmap_refusal, 0, 2);
+	tcase_add_test(tcase, test_unmap_after_refusal);
+	tcase_add_loop_test(tcase, test_vcpu_refusal, 0, 2);
+	tcase_add_test(tcase, test_reclaim_refusal);
+	tcase_add_test(tcase, test_line_refusal);
 	tcase_add_loop_test(tcase, test_small_tree, 0, revision_count);
 	tcase_add_loop_test(tcase, test_small_tree_at_the_end, 0, revision_count);
 	tcase_add_loop_test(tcase, test_line, 0, revision_count);
+	tcase_add_test(tcase, test_named_bell);
 	tcase_add_loop_test(tcase, test_bells, 0, revision_count);
 	return run_suite(suite);
 }

@@ -125,7 +125,8 @@ START_TEST(test_overrides)
 	struct gh_vm *vm = NULL;
 
 	options.machine = sim;
-	options.features_on = GH_FEATURE_LEND | GH_FEATURE_RECLAIM;
+	/* And what is known already may be said. */
+	options.features_on = GH_FEATURE_LEND | GH_FEATURE_RECLAIM | revision->features;
 	options.quirks_off = GH_QUIRK_NO_END_EXIT;
 	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
 	ck_assert_uint_ne(gh_vm_features(vm) & GH_FEATURE_RECLAIM, 0);
@@ -193,6 +194,9 @@ START_TEST(test_firmware)
 	/* There is no memory there: found before the kernel hears of anything, and the start can be tried again. */
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + 64 * MIB, 4096), 0);
 	rig_build(&rig, GH_MEMORY_RWX | GH_MEMORY_LEND, 1);
+	ck_assert_int_eq(gh_vm_start(rig.vm), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + MIB, 4096), 0);
+	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + RAM_SIZE - 4096, 8192), 0); /* nor behind it */
 	ck_assert_int_eq(gh_vm_start(rig.vm), -EINVAL);
 	ck_assert_int_eq(gh_vm_set_firmware(rig.vm, RAM_GPA + MIB, 4096), 0);
 	/* This resource manager lets nobody have firmware of their own (section 10.3). */

@@ -140,6 +140,28 @@ START_TEST(test_error)
 }
 END_TEST
 
+/* A vCPU that the kernel does not know yet: never the first, and none that has run. */
+START_TEST(test_not_yet)
+{
+	static const struct result list[] = { { -ENODEV, { .exit_reason = 0 }, 0 },
+					      { -ENODEV, { .exit_reason = 0 }, 0 },
+					      { 0, STORE(5), 0 },
+					      { -ENODEV, { .exit_reason = 0 }, 0 } };
+	const struct revision revision = { .device = ANDROID };
+	const struct gh_exit *exit = NULL;
+	struct rig rig;
+
+	rig_start(&rig, &revision, "off", 2);
+	page = ((struct gh_bvcpu *)(void *)rig.vcpus[_i])->run;
+	results = list;
+	table_instead = instead;
+	if (_i == 1)
+		ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 5);
+	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[_i], &exit), -ENODEV);
+	end(&rig);
+}
+END_TEST
+
 /* --- ends that nobody tells --------------------------------------------------------------------------------------------- */
 
 /* Before v11 a RUN that says nothing is over, or was interrupted: START knows, which has nothing to do for a VM that runs. */
@@ -214,6 +236,7 @@ int main(void)
 	tcase_add_test(tcase, test_raw_reason);
 	tcase_add_test(tcase, test_positive);
 	tcase_add_test(tcase, test_error);
+	tcase_add_loop_test(tcase, test_not_yet, 0, 2);
 	tcase_add_loop_test(tcase, test_silence, 0, 7);
 	tcase_add_test(tcase, test_small_page);
 	return run_suite(suite);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,6 +158,26 @@ START_TEST(test_path_and_descriptor)
 }
 END_TEST
 
+/* It is not the file's fault. */
+START_TEST(test_no_descriptor)
+{
+	struct gh_failure failure = GH_FAILURE_INIT;
+	struct gh_image *image = NULL;
+	struct rlimit old;
+	struct rlimit none;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(open_path("/dev/null", -1, &failure, &image), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert(failure_is(&failure, -EMFILE));
+	ck_assert_uint_eq(failure.cause_id, GH_CAUSE_DESCRIPTORS);
+	ck_assert_ptr_nonnull(strstr(failure.remedy, "RLIMIT_NOFILE"));
+}
+END_TEST
+
 /* What is no regular file must neither hang nor be read. */
 START_TEST(test_irregular_files)
 {
@@ -258,6 +279,10 @@ START_TEST(test_old_image)
 	ck_assert_uint_eq(info.text_offset, 0x80000);
 	ck_assert_uint_gt(info.memory_size, IMAGE_FILE_SIZE + MIB);
 	ck_assert_uint_eq(info.page_size, 0);
+	/* Nor is what is flags today. */
+	info = info_of(image_file_bare(0, 0, 7));
+	ck_assert_uint_eq(info.page_size, 0);
+	ck_assert_uint_eq(info.flags, GH_IMAGE_RELOCATABLE);
 }
 END_TEST
 
@@ -270,7 +295,11 @@ START_TEST(test_hostile_image)
 	ck_assert_int_eq(judge(image_file(UINT64_MAX - 3, MIB, 0)), -ENOEXEC);
 	ck_assert_int_eq(judge(image_file(0, UINT64_MAX, 0)), -EFBIG);
 	ck_assert_int_eq(judge(image_file(0, (UINT64_C(1) << 40) + 1, 0)), -EFBIG);
-	/* Sections, their number, and the tables themselves beyond everything. */
+	/* Sections, be there only one, their number, and the tables themselves beyond everything. */
+	bytes = image_file(0, MIB, 0);
+	put16(bytes.data + 64 + 6, 1);
+	put32(bytes.data + 64 + 24 + PE_OPTIONAL_SIZE + 16, UINT32_MAX);
+	ck_assert_int_eq(judge(bytes), -ENOEXEC);
 	bytes = image_file(0, MIB, 0);
 	put32(bytes.data + 64 + 24 + PE_OPTIONAL_SIZE + 16, UINT32_MAX);
 	put32(bytes.data + 64 + 24 + PE_OPTIONAL_SIZE + 20, UINT32_MAX);
@@ -292,12 +321,22 @@ START_TEST(test_hostile_image)
 	put32(bytes.data + 64 + 24 + 148, UINT32_MAX);
 	put32(bytes.data + 64 + 24 + 108, 4);
 	ck_assert_int_eq(judge(bytes), 0);
+	bytes = image_file(0, MIB, 0);
+	put32(bytes.data + 64 + 24 + 148, UINT32_MAX);
+	put32(bytes.data + 64 + 24 + 108, 5);
+	ck_assert_int_eq(judge(bytes), -ENOEXEC);
 	/* No tables after all, or none that can be: an Image all the same. */
 	bytes = image_file(0, MIB, 0);
 	bytes.data[64] = 'X';
 	ck_assert_int_eq(judge(bytes), 0);
 	bytes = image_file(0, MIB, 0);
 	put32(bytes.data + 60, 3);
+	ck_assert_int_eq(judge(bytes), 0);
+	/* Inside of the Image's own header. */
+	bytes = image_file(0, MIB, 0);
+	put32(bytes.data + 60, 40);
+	memcpy(bytes.data + 40, "PE\0\0", 4);
+	put16(bytes.data + 46, 0xffff);
 	ck_assert_int_eq(judge(bytes), 0);
 }
 END_TEST
@@ -409,6 +448,7 @@ int main(void)
 
 	tcase_add_test(tcase, test_arguments);
 	tcase_add_test(tcase, test_path_and_descriptor);
+	tcase_add_test(tcase, test_no_descriptor);
 	tcase_add_test(tcase, test_irregular_files);
 	tcase_add_test(tcase, test_sizes);
 	tcase_add_test(tcase, test_long_name);

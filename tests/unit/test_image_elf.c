@@ -24,6 +24,8 @@ static const struct elf_program programs[] = {
 };
 #define PROGRAMS 4u
 
+static struct gh_failure reason; /* of the last refusal */
+
 static int open_bytes(const struct bytes *bytes, struct gh_image **ret_image)
 {
 	struct gh_image_options options = GH_IMAGE_OPTIONS_INIT;
@@ -35,6 +37,8 @@ static int open_bytes(const struct bytes *bytes, struct gh_image **ret_image)
 	options.failure = &failure;
 	ret = gh_image_open(&options, ret_image);
 	ck_assert(ret == 0 || failure_is(&failure, ret));
+	if (ret < 0)
+		reason = failure;
 	return ret;
 }
 
@@ -141,7 +145,7 @@ static const struct {
 	{ 16, 4 },                  /* a core dump */
 	{ 18, 62 },                 /* for x86 */
 	{ 54, 55 },                 /* another size of program headers */
-	{ 56, 0 },                  /* none */
+	{ 54, 57 },   { 56, 0 },    /* none */
 	{ 56, 65 },                 /* too many */
 	{ 57, 1 },    { 39, 0x80 }, /* far away */
 	{ 34, 1 },                  /* beyond the end */
@@ -177,7 +181,10 @@ START_TEST(test_bad_segment)
 	bad = good;
 	bad.address = UINT64_MAX - 198;
 	ck_assert_int_eq(judge_one(bad, 0), -ENOEXEC);
+	ck_assert_ptr_nonnull(strstr(reason.cause, "wraps"));
 	bad = good;
+	bad.size = UINT64_C(1) << 40;
+	ck_assert_int_eq(judge_one(bad, 0), 0);
 	bad.size = (UINT64_C(1) << 40) + 1;
 	ck_assert_int_eq(judge_one(bad, 0), -EFBIG);
 	bad.size = UINT64_MAX;
@@ -213,10 +220,24 @@ START_TEST(test_two_segments)
 	two[1].address = UINT64_C(1) << 41;
 	two[1].size = 1;
 	ck_assert_int_eq(judge(elf_file(EXEC, 0, two, 2, FILE_SIZE)), -EFBIG);
+	two[1].address = (UINT64_C(1) << 40) + 0xffc;
+	two[1].size = 4;
+	ck_assert_int_eq(judge(elf_file(EXEC, 0, two, 2, FILE_SIZE)), 0);
 	/* They may share bytes of the file, but not of a packed one. */
 	two[1].address = 0x4000;
 	two[1].offset = 4096;
 	ck_assert_int_eq(judge(elf_file(EXEC, 0, two, 2, FILE_SIZE)), 0);
+}
+END_TEST
+
+/* As many program headers as there may be. */
+START_TEST(test_many_headers)
+{
+	struct elf_program all[64] = { programs[0] };
+
+	for (size_t i = 1; i < 64; i++)
+		all[i].type = 4;
+	ck_assert_int_eq(judge(elf_file(EXEC, VIRTUAL, all, 64, FILE_SIZE)), 0);
 }
 END_TEST
 
@@ -296,6 +317,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_bad_header, 0, (int)(sizeof(defects) / sizeof(defects[0])));
 	tcase_add_test(tcase, test_bad_segment);
 	tcase_add_test(tcase, test_two_segments);
+	tcase_add_test(tcase, test_many_headers);
 	tcase_add_test(tcase, test_packed);
 	tcase_add_test(tcase, test_truncated);
 	tcase_add_test(tcase, test_any_header);

@@ -306,6 +306,29 @@ START_TEST(test_progress)
 }
 END_TEST
 
+/* Of an ELF file not every byte is read: it has been loaded all the same. */
+START_TEST(test_progress_of_elf)
+{
+	const struct elf_program program = { .offset = 4096, .address = RAM_GPA, .file_size = 100, .size = 100 };
+	struct bytes bytes = elf_file(2, 0, &program, 1, 9000);
+	struct gh_image_options options = GH_IMAGE_OPTIONS_INIT;
+	struct progress progress = { 0 };
+	struct gh_image *image = NULL;
+
+	map_at(vm, RAM_GPA, 2 * MIB, GH_MEMORY_RWX);
+	options.data = bytes.data;
+	options.length = bytes.size;
+	options.progress = on_progress;
+	options.progress_data = &progress;
+	ck_assert_int_eq(gh_image_open(&options, &image), 0);
+	ck_assert_int_eq(gh_image_load(vm, image, RAM_GPA), 0);
+	ck_assert_uint_eq(progress.ends, 1);
+	ck_assert_uint_eq(progress.last, 9000);
+	gh_image_close(image);
+	bytes_free(&bytes);
+}
+END_TEST
+
 /* --- plans ------------------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_plan)
@@ -358,6 +381,34 @@ START_TEST(test_plan)
 }
 END_TEST
 
+/* Where an address has more than 32 bits. */
+START_TEST(test_plan_far_up)
+{
+	struct gh_image_place_options options = GH_IMAGE_PLACE_OPTIONS_INIT;
+	struct gh_image_plan plan = GH_IMAGE_PLAN_INIT;
+	struct bytes kernel = image_file(0x80000, MIB, 0);
+	struct gh_sim *sim = new_sim(GUNYAH, "");
+	struct gh_vm *other = vm;
+	uint64_t address = 0;
+
+	vm = open_sim(sim);
+	options.ram_gpa = UINT64_C(0x280000000);
+	options.ram_size = RAM_SIZE;
+	options.kernel = open_bytes(&kernel, GH_IMAGE_AUTO);
+	ck_assert_int_eq(gh_image_place(vm, &options, &plan), 0);
+	map_at(vm, options.ram_gpa, RAM_SIZE, GH_MEMORY_RWX);
+	ck_assert_int_eq(gh_image_load_plan(vm, &plan), 0);
+	ck_assert_uint_eq(plan.entry, options.ram_gpa);
+	ck_assert_int_eq(gh_vm_read(vm, plan.entry + 8, &address, sizeof(address)), 0);
+	ck_assert_uint_eq(address, options.ram_gpa + 0x80000);
+	gh_image_close(options.kernel);
+	gh_vm_close(vm);
+	end_sim(sim);
+	vm = other;
+	bytes_free(&kernel);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("image_load");
@@ -375,6 +426,8 @@ int main(void)
 	tcase_add_test(tcase, test_lent_memory);
 	tcase_add_loop_test(tcase, test_shrinking_file, 0, 2);
 	tcase_add_loop_test(tcase, test_progress, 0, 2);
+	tcase_add_test(tcase, test_progress_of_elf);
 	tcase_add_loop_test(tcase, test_plan, 0, 2);
+	tcase_add_test(tcase, test_plan_far_up);
 	return run_suite(suite);
 }

@@ -199,9 +199,9 @@ START_TEST(test_least_memory)
 	struct rig rig;
 	uint64_t least;
 
-	rig_begin(&rig, (enum machine)_i);
+	rig_begin(&rig, (enum machine)(_i % MACHINES));
 	rig.options.kernel = kernel_of(0, 20 * MIB);
-	rig.options.initrd = raw_of(MIB + 4097);
+	rig.options.initrd = raw_of(_i < MACHINES ? MIB + 4097 : MIB);
 	rig.options.ram_size = 16 * MIB;
 	ck_assert_int_eq(place(&rig), -ENOSPC);
 	text = gh_vm_failure(rig.vm)->cause;
@@ -328,10 +328,22 @@ START_TEST(test_arguments)
 	rig.options.ram_size = -UINT64_C(4096);
 	ck_assert_int_eq(place(&rig), -ERANGE);
 	rig.options.ram_size = 512 * MIB;
+	/* The fake has 40 bits. */
+	rig.options.ram_gpa = (UINT64_C(1) << 40) - 511 * MIB;
+	ck_assert_int_eq(place(&rig), -ERANGE);
+	rig.options.ram_gpa = (UINT64_C(1) << 40) - 512 * MIB;
+	ck_assert_int_eq(place(&rig), 0);
+	check_plan(&rig);
+	rig.options.ram_gpa = RAM_GPA;
 	rig.options.dtb_size = 2 * MIB - 65535;
 	ck_assert_int_eq(place(&rig), -EINVAL);
 	rig.options.dtb_size = UINT64_MAX;
 	ck_assert_int_eq(place(&rig), -EINVAL);
+	for (uint64_t size = 1; size <= 2 * MIB - 65536; size = size < 32768 ? size * 2 : size + 65536) {
+		rig.options.dtb_size = size;
+		ck_assert_int_eq(place(&rig), 0);
+		check_plan(&rig);
+	}
 	rig.options.dtb_size = 2 * MIB - 65536;
 	ck_assert_int_eq(place(&rig), 0);
 	check_plan(&rig);
@@ -373,7 +385,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_stock_kernel, 0, MACHINES);
 	tcase_add_loop_test(tcase, test_text_offset, 0, MACHINES);
 	tcase_add_loop_test(tcase, test_memory_anywhere, 0, MACHINES);
-	tcase_add_loop_test(tcase, test_least_memory, 0, MACHINES);
+	tcase_add_loop_test(tcase, test_least_memory, 0, 2 * MACHINES);
 	tcase_add_loop_test(tcase, test_elf, 0, MACHINES);
 	tcase_add_loop_test(tcase, test_elf_without_room_for_a_jump, 0, MACHINES);
 	tcase_add_loop_test(tcase, test_raw, 0, MACHINES);

@@ -99,6 +99,8 @@ static const struct {
 	{ BELL, 0x10000, 2, DATAMATCH, -EINVAL },
 	{ BELL, UINT64_C(1) << 32, 4, DATAMATCH, -EINVAL },
 	{ BELL, UINT64_MAX, 4, DATAMATCH, -EINVAL },
+	/* A value that nothing is compared with. */
+	{ BELL, 1, 4, 0, -EINVAL },
 	{ UINT64_MAX, 0, 0, 0, -ERANGE },
 	{ UINT64_MAX, 0, 1, 0, -ERANGE },
 	{ UINT64_MAX - 7, 0, 8, 0, -ERANGE },

@@ -506,7 +506,8 @@ static void on_signal(int signal)
 
 /*
  * GenieZone reports EINTR and leaves the store in the buffer, whether a doorbell has taken it or not. One that came after the
- * store cannot have: it is rung, and the store not forgotten. One that was there has been rung, and is not again.
+ * store cannot have: it is rung, and the store not forgotten. One that was there has been rung, and is not again. One that the kernel has never had is the bus's,
+ * whatever the kernel has beside it.
  */
 START_TEST(test_interrupted_store)
 {
@@ -519,6 +520,11 @@ START_TEST(test_interrupted_store)
 	begin(&machine, GENIEZONE_V9, script);
 	if (_i == 1)
 		late = must_add(machine.vm, BELL, 4, 0, 0);
+	if (_i == 2) {
+		(void)must_add(machine.vm, BELL - 16, 4, 0, 0);
+		(void)must_add(machine.vm, BELL + 16, 4, 0, 0);
+		late = must_add(machine.vm, BELL, 4, EMULATE, 0);
+	}
 	late_vm = _i == 0 ? machine.vm : NULL;
 	start(&machine);
 	table_after_enter = add_late;
@@ -563,6 +569,93 @@ START_TEST(test_no_lock)
 }
 END_TEST
 
+/* --- what is with the kernel, and what is not ---------------------------------------------------------------------- */
+
+#define NEIGHBOURS 5
+
+/* Whatever is with the kernel around it, and byte by byte. */
+START_TEST(test_neighbours)
+{
+	static const char script[] =
+		"store 0x4000 4 1; store 0x4010 4 1; store 0x4020 4 1; store 0x4030 1 1; store 0x4031 1 1;"
+		"store 0x9000 4 0";
+	struct gh_ioevent *bells[NEIGHBOURS];
+	struct machine machine;
+
+	begin(&machine, (enum device)_i, script);
+	for (uint64_t i = 0; i < NEIGHBOURS; i++)
+		bells[i] =
+			must_add(machine.vm, i < 4 ? BELL + 16 * i : BELL + 0x31, i < 3 ? 4 : 1, i == 1 ? EMULATE : 0, 0);
+	ck_assert_int_eq(gh_ioevent_is_emulated(bells[1]), 1);
+	for (uint64_t i = 0; machine.fake != NULL && i < NEIGHBOURS; i++)
+		ck_assert_int_eq(gh_fake_store(machine.fake, 0, i < 4 ? BELL + 16 * i : BELL + 0x31, i < 3 ? 4 : 1, 1), 0);
+	if (machine.fake != NULL)
+		ck_assert_int_eq(gh_fake_store(machine.fake, 0, MARK, 4, 0), 0);
+	start(&machine);
+	ck_assert_uint_eq(next_store(machine.vcpu)->gpa, MARK);
+	for (unsigned int i = 0; i < NEIGHBOURS; i++)
+		ck_assert_uint_eq(rung(bells[i]), 1);
+	end(&machine);
+}
+END_TEST
+
+static unsigned int removals;
+
+static int refuse_first_removal(unsigned long request, uintptr_t arg)
+{
+	const struct uapi_gzvm_ioeventfd *bell = (const void *)arg;
+
+	if (request != UAPI_GZVM_IOEVENTFD || bell == NULL || (bell->flags & UAPI_GZVM_IOEVENTFD_DEASSIGN) == 0)
+		return 0;
+	return removals++ == 0 ? -EBUSY : 0;
+}
+
+/* GenieZone's kernel loses for ever what is with it when its VM goes. */
+START_TEST(test_removed_at_second_try)
+{
+	struct gh_ioevent *bell;
+	struct machine machine;
+
+	begin(&machine, GENIEZONE_V9, "off");
+	bell = must_add(machine.vm, BELL, 4, 0, 0);
+	start(&machine);
+	removals = 0;
+	table_on_ioctl = refuse_first_removal;
+	if (_i == 0) {
+		gh_ioevent_remove(bell);
+		ck_assert_uint_eq(removals, 2);
+	}
+	end(&machine);
+	table_on_ioctl = NULL;
+	ck_assert_uint_eq(removals, 2);
+}
+END_TEST
+
+static int have_it_still(unsigned long request, uintptr_t arg)
+{
+	const struct uapi_gunyah_fn *fn = (const void *)arg;
+
+	return request == UAPI_GUNYAH_ADD_FUNCTION && fn != NULL && fn->type == UAPI_GUNYAH_FN_IOEVENTFD ? -EEXIST : 0;
+}
+
+/* Kernels that remove exactly say so when they are to have the others again. */
+START_TEST(test_exact_kernel)
+{
+	struct gh_ioevent *bells[2];
+	struct machine machine;
+
+	begin(&machine, GUNYAH_6_1, "off");
+	for (uint64_t i = 0; i < 2; i++)
+		bells[i] = must_add(machine.vm, BELL, 4, DATAMATCH, i);
+	start(&machine);
+	table_on_ioctl = have_it_still;
+	gh_ioevent_remove(bells[0]);
+	table_on_ioctl = NULL;
+	ck_assert_int_eq(gh_ioevent_is_emulated(bells[1]), 0);
+	end(&machine);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ioevent and bus");
@@ -576,7 +669,10 @@ int main(void)
 	tcase_add_loop_test(tcase, test_full_counter, 0, 2);
 	tcase_add_test(tcase, test_nothing_is_lost_in_the_gap);
 	tcase_add_loop_test(tcase, test_not_taken_back, 0, 2);
-	tcase_add_loop_test(tcase, test_interrupted_store, 0, 2);
+	tcase_add_loop_test(tcase, test_interrupted_store, 0, 3);
 	tcase_add_test(tcase, test_no_lock);
+	tcase_add_loop_test(tcase, test_neighbours, 0, DEVICES);
+	tcase_add_loop_test(tcase, test_removed_at_second_try, 0, 2);
+	tcase_add_test(tcase, test_exact_kernel);
 	return run_suite(suite);
 }

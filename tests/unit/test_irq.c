@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libfdt.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -97,6 +98,59 @@ START_TEST(test_refused)
 	(void)close(pipe_fds[0]);
 	(void)close(pipe_fds[1]);
 	(void)close(file);
+}
+END_TEST
+
+static const char *without_id(const char *path)
+{
+	return strncmp(path, "/proc/self/fdinfo/", 18) == 0 ? "eventfd-count: 0\n" : NULL;
+}
+
+/*
+ * One eventfd may raise several lines, unless the kernel has one line for each (KVM, GenieZone). Kernels before 5.2 do not say
+ * whether two descriptors are of one eventfd: nothing is refused then that could be right.
+ */
+START_TEST(test_one_eventfd)
+{
+	struct gh_sim *sim = new_sim(_i == 0 ? GUNYAH : GENIEZONE, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+
+	ck_assert_int_eq(add(real, 5, 0, fds[0], &irqfd), 0);
+	ck_assert_int_eq(add(real, 6, 0, fds[0], &irqfd), _i == 0 ? 0 : -EBUSY);
+	ck_assert_int_eq(add(real, 7, 0, fds[1], &irqfd), 0);
+	table_on_open = without_id;
+	for (uint32_t i = 0; i < 2; i++)
+		ck_assert_int_eq(add(real, 8 + i, 0, -1, &irqfd), 0);
+	table_on_open = NULL;
+	gh_vm_close(real);
+	end_sim(sim);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+END_TEST
+
+/* Without /proc the kernel is left to say what is no eventfd; what cannot be looked at for another reason is refused. */
+START_TEST(test_no_proc)
+{
+	static const int errors[] = { -ENOENT, -EMFILE };
+	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irqfd *irqfd = NULL;
+	int ret = 0;
+
+	table_counts = true;
+	for (unsigned long n = 1; strcmp(table_victim(), "open") != 0; n++) {
+		table_arm(n, errors[_i]);
+		ret = add(real, (uint32_t)n, 0, -1, &irqfd);
+		ck_assert(table_fired());
+	}
+	table_counts = false;
+	table_arm(0, 0);
+	ck_assert_int_eq(ret, _i == 0 ? 0 : -EMFILE);
+	gh_vm_close(real);
+	end_sim(sim);
 }
 END_TEST
 
@@ -412,6 +466,8 @@ int main(void)
 	tcase_add_loop_test(fakes, test_one_irqfd_a_line, 0, 2);
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);
+	tcase_add_loop_test(sims, test_one_eventfd, 0, 2);
+	tcase_add_loop_test(sims, test_no_proc, 0, 2);
 	tcase_add_loop_test(sims, test_guest_gets_it, 0, 2);
 	tcase_add_loop_test(sims, test_full_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_removed, 0, 2);

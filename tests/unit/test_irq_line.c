@@ -3,6 +3,9 @@
 #include "util.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 /* Says which interrupt it got, for ever. */
 static const char echo_script[] = "wfi; ack; echo 0x3f8 4; loop";
@@ -168,6 +171,25 @@ START_TEST(test_gunyah_doorbell_by_builder)
 }
 END_TEST
 
+/* Without direct lines an irqfd stands in, which must do for what is asked. */
+START_TEST(test_not_without_levels)
+{
+	static const uint64_t missing[] = { GH_FEATURE_IRQFD_LEVEL, GH_FEATURE_IRQFD_LEVEL | GH_FEATURE_IRQFD };
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_vm *real = NULL;
+	struct gh_irq *irq = NULL;
+
+	options.machine = sim;
+	options.features_off = missing[_i];
+	ck_assert_int_eq(gh_vm_open(&options, &real), 0);
+	ck_assert_int_eq(add(real, 5, GH_IRQ_LEVEL, &irq), -EOPNOTSUPP);
+	ck_assert_int_eq(add(real, 5, 0, &irq), _i == 0 ? 0 : -EOPNOTSUPP);
+	gh_vm_close(real);
+	end_sim(sim);
+}
+END_TEST
+
 /* --- levels and edges, on the fake ---------------------------------------------------------------------------------- */
 
 START_TEST(test_level)
@@ -290,6 +312,10 @@ START_TEST(test_gunyah_repeats_level)
 	if (_i == 1)
 		ck_assert_int_eq(gh_irq_set(level, 1), 0);
 	vcpu = start_standard(real);
+	/* Nobody says it again. */
+	ck_assert_int_eq(gh_irq_set(level, 1), 0);
+	for (int i = 0; i < 8; i++)
+		ck_assert_uint_eq(next_interrupt(vcpu), 6 + 32);
 	for (int round = 0; round < 3; round++) {
 		ck_assert_int_eq(gh_irq_set(level, 1), 0);
 		for (int i = 0; i < 8; i++) {
@@ -317,6 +343,48 @@ START_TEST(test_gunyah_repeats_level)
 	ck_assert_int_eq(gh_irq_set(level, 1), 0);
 	gh_vm_close(real);
 	end_sim(sim);
+}
+END_TEST
+
+static volatile sig_atomic_t signals;
+
+static void count_signal(int number)
+{
+	(void)number;
+	signals++;
+}
+
+/* Whoever repeats it is a thread of the library's: the process's signals are not for it, and the caller's mask stays. */
+START_TEST(test_signals_are_the_process_s)
+{
+	const struct sigaction action = { .sa_handler = count_signal };
+	const struct timespec now = { .tv_sec = 0, .tv_nsec = 0 };
+	struct gh_sim *sim = new_sim(GUNYAH, echo_script);
+	struct gh_vm *real = open_sim(sim);
+	struct gh_irq *level = must_add(real, 6, GH_IRQ_LEVEL);
+	struct sigaction old;
+	sigset_t pending;
+	sigset_t after;
+	sigset_t mask;
+
+	ck_assert_int_eq(sigaction(SIGUSR2, &action, &old), 0);
+	ck_assert_int_eq(sigemptyset(&mask) | sigaddset(&mask, SIGUSR2), 0);
+	/* Not before the start, which makes the threads: they would inherit this. */
+	(void)start_standard(real);
+	ck_assert_int_eq(gh_irq_set(level, 1), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &mask, &after), 0);
+	for (int number = 1; number < SIGRTMIN; number++)
+		ck_assert_int_ne(sigismember(&after, number), 1);
+	ck_assert_int_eq(kill(getpid(), SIGUSR2), 0);
+	pause_ms(10);
+	ck_assert_int_eq(sigpending(&pending), 0);
+	ck_assert_int_eq(sigismember(&pending, SIGUSR2), 1);
+	ck_assert_int_eq(sigtimedwait(&mask, NULL, &now), SIGUSR2);
+	ck_assert_int_eq(signals, 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &after, NULL), 0);
+	gh_vm_close(real);
+	end_sim(sim);
+	ck_assert_int_eq(sigaction(SIGUSR2, &old, NULL), 0);
 }
 END_TEST
 
@@ -395,8 +463,10 @@ int main(void)
 	tcase_add_loop_test(fakes, test_edge_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_gunyah_without_doorbell, 0, 2);
 	tcase_add_test(sims, test_gunyah_doorbell_by_builder);
+	tcase_add_loop_test(sims, test_not_without_levels, 0, 2);
 	tcase_add_loop_test(sims, test_guest_gets_edges, 0, 2);
 	tcase_add_loop_test(sims, test_gunyah_repeats_level, 0, 2);
+	tcase_add_test(sims, test_signals_are_the_process_s);
 	tcase_add_test(sims, test_geniezone_level);
 	tcase_add_test(sims, test_geniezone_failure);
 	tcase_add_test(sims, test_geniezone_start_fails);

@@ -370,8 +370,14 @@ static int look_at_thread(struct vmm *self, struct gh_vcpu *vcpu)
 
 START_TEST(test_names_and_signals)
 {
-	unsigned long long before = own_blocked_signals();
+	unsigned long long before;
+	sigset_t none;
+	sigset_t old;
 
+	/* Whatever tests before this one have left. */
+	ck_assert_int_eq(sigemptyset(&none), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &none, &old), 0);
+	before = own_blocked_signals();
 	kernel_tells = does_kernel_tell();
 	begin((enum world_device)_i, "on 1; store 0x1000 4 1; wfi\nvcpu 1\nstore 0x1000 4 1; spin 100000; off", 2);
 	vmm.on_store = look_at_thread;
@@ -379,6 +385,7 @@ START_TEST(test_names_and_signals)
 	ck_assert_uint_eq(vmm.begun, 2);
 	ck_assert_uint_ge(vmm.stores, 1);
 	ck_assert_uint_eq(own_blocked_signals(), before);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
 	world_end(&world);
 }
 END_TEST
@@ -435,12 +442,54 @@ START_TEST(test_hook_fails)
 }
 END_TEST
 
+static void expect_no_thread(struct gh_vm *vm, const char *step)
+{
+	const struct gh_failure *failure = gh_vm_failure(vm);
+
+	ck_assert(failure_is(failure, -EAGAIN));
+	ck_assert_str_eq(failure->step, step);
+	ck_assert_uint_eq(failure->cause_id, GH_CAUSE_NO_ROOM);
+	ck_assert_ptr_nonnull(strstr(failure->cause, "another thread"));
+}
+
+/* Those that serve Gunyah's kicks and its levels: the start has failed, and a reset gets over it. */
+START_TEST(test_no_thread_of_the_library)
+{
+	struct gh_irq_options options = GH_IRQ_OPTIONS_INIT;
+	struct gh_sim *sim = new_sim(GUNYAH, "wfi; ack; echo 0x3f8 4; off");
+	struct gh_vm *vm = open_sim(sim);
+	struct gh_memory wrong = GH_MEMORY_INIT;
+	struct gh_irq *irq = NULL;
+
+	options.line = 5;
+	options.flags = GH_IRQ_LEVEL;
+	ck_assert_int_eq(gh_irq_add(vm, &options, &irq), 0);
+	ck_assert_int_eq(gh_irq_set(irq, 1), 0);
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	put_tree(vm, &standard_tree);
+	(void)add_vcpu(vm, 0);
+	/* Whatever has failed before. */
+	ck_assert_int_eq(gh_vm_map(vm, &wrong, NULL), -EINVAL);
+	atomic_store(&failing_create, (unsigned int)_i + 1);
+	ck_assert_int_eq(gh_vm_start(vm), -EAGAIN);
+	ck_assert_uint_eq(failing_create, 0);
+	expect_no_thread(vm, _i == 0 ? "start the VM" : "emulate a level-triggered line");
+	ck_assert_int_eq(gh_vm_start(vm), -EBUSY);
+	ck_assert_int_eq(gh_vm_reset(vm), 0);
+	put_tree(vm, &standard_tree);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	gh_vm_close(vm);
+	end_sim(sim);
+}
+END_TEST
+
 START_TEST(test_no_thread)
 {
 	begin((enum world_device)(_i % WORLD_DEVICES), "spin 1000; off", 3);
 	atomic_store(&failing_create, (unsigned int)(_i / WORLD_DEVICES) + 1);
 	ck_assert_int_eq(vmm_run(&vmm), -EAGAIN);
 	ck_assert_uint_eq(failing_create, 0);
+	expect_no_thread(world.vm, "run the VM");
 	/* Later there may be room; or the vCPUs that had a thread have come to the end. */
 	ck_assert_int_eq(vmm_run(&vmm), GH_STOP_POWER_OFF);
 	world_end(&world);
@@ -455,6 +504,7 @@ START_TEST(test_second_run)
 	background_begin(&background, &vmm, -1);
 	ck_assert(goes_beyond(&vmm.begun, 1));
 	ck_assert_int_eq(vmm_run(&vmm), -EPERM);
+	ck_assert(failure_is(gh_vm_failure(world.vm), -EPERM));
 	pause_ms(10);
 	ck_assert(!atomic_load(&background.done));
 	ck_assert_uint_eq(vmm.begun, 2);
@@ -530,6 +580,7 @@ int main(void)
 	tcase_add_test(tcase, test_name_of_the_hook);
 	tcase_add_loop_test(tcase, test_hook_fails, 0, 3);
 	tcase_add_loop_test(tcase, test_no_thread, 0, WORLD_DEVICES * 3);
+	tcase_add_loop_test(tcase, test_no_thread_of_the_library, 0, 2);
 	tcase_add_loop_test(tcase, test_second_run, 0, WORLD_DEVICES);
 	return run_suite(suite);
 }

@@ -278,6 +278,41 @@ START_TEST(test_own_mapping)
 }
 END_TEST
 
+/* Is there a mapping at `page` that nobody can touch? */
+static bool is_guard(void *page)
+{
+	unsigned char resident = 0;
+	int pair[2];
+	bool guards;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	guards = mincore(page, 1, &resident) == 0 && write(pair[1], page, 1) < 0;
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return guards;
+}
+
+/* Wherever in a block of 2 MiB the kernel's place for it begins. */
+START_TEST(test_guards)
+{
+	for (uint64_t pages = 0; pages < 2 * MIB / PAGE; pages++) {
+		size_t length = 16 * MIB + pages * PAGE;
+		void *filler = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *host = NULL;
+
+		ck_assert_ptr_ne(filler, MAP_FAILED);
+		ck_assert_int_eq(map(RAM_GPA, PAGE, GH_MEMORY_RWX, NULL), 0);
+		ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA, PAGE, &host), 0);
+		ck_assert(is_guard((char *)host - PAGE));
+		ck_assert(is_guard((char *)host + PAGE));
+		/* Room for a last huge page. */
+		ck_assert(is_guard((char *)host + 2 * MIB));
+		ck_assert_int_eq(gh_vm_unmap(vm, 0), 0);
+		ck_assert_int_eq(munmap(filler, length), 0);
+	}
+}
+END_TEST
+
 /* Too large for most machines: an error, not a crash, and nothing is left. */
 START_TEST(test_own_mapping_too_large)
 {
@@ -415,6 +450,7 @@ int main(void)
 	tcase_add_test(tcase, test_geniezone);
 	tcase_add_test(tcase, test_gunyah);
 	tcase_add_loop_test(tcase, test_own_mapping, 0, sizeof(lengths) / sizeof(lengths[0]));
+	tcase_add_test(tcase, test_guards);
 	tcase_add_test(tcase, test_own_mapping_too_large);
 	tcase_add_test(tcase, test_access_across_regions);
 	tcase_add_test(tcase, test_access_refused);

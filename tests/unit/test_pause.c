@@ -373,6 +373,7 @@ START_TEST(test_end_while_paused)
 	ck_assert_uint_eq(run_once(world.vcpus[1])->stop.cause, GH_STOP_WATCHDOG);
 	/* Nothing to pause any more, but the calls work. */
 	ck_assert_int_eq(gh_vm_pause(world.vm), 0);
+	ck_assert_uint_eq(run_once(world.vcpus[1])->kind, GH_EXIT_STOPPED);
 	ck_assert_int_eq(gh_vm_resume(world.vm), 0);
 	world_end(&world);
 }

@@ -203,6 +203,14 @@ START_TEST(test_arguments)
 	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
 	ck_assert(failure_is(&failure, -EINVAL));
 	options.backend = NULL;
+	/* Two devices. */
+	options.machine = new_sim(GUNYAH, "");
+	options.device = "/dev/gunyah";
+	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
+	ck_assert(failure_is(&failure, -EINVAL));
+	options.device = NULL;
+	end_sim(options.machine);
+	options.machine = NULL;
 	options.size = 4097;
 	ck_assert_int_eq(gh_probe(&options, &probe), -EINVAL);
 	ck_assert_ptr_eq(probe, &mark);
@@ -259,6 +267,21 @@ START_TEST(test_permission)
 	model.open_gunyah = -EACCES;
 	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), -ENODEV);
 	ck_assert_ptr_nonnull(strstr(why.cause, "may not open"));
+	/* Of several, the one that would have been taken. */
+	model.open_result = -EACCES;
+	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(why.cause, "/dev/gunyah"));
+}
+END_TEST
+
+/* What the process lacks it lacks for each of them: that is the answer, not that there is no hypervisor. */
+START_TEST(test_process_lacks)
+{
+	static const int errors[] = { -ENOMEM, -EMFILE, -ENFILE };
+
+	model.is_kernel = true;
+	model.open_result = errors[_i];
+	ck_assert_int_eq(try_open(NULL, NULL, NULL, -1), errors[_i]);
 }
 END_TEST
 
@@ -338,6 +361,10 @@ START_TEST(test_not_gunyah)
 
 	play(answers, COUNT(answers));
 	check_unusable("gunyah", -ENODEV, "does not answer");
+	play(answers, 0);
+	model.unknown = -ENOSYS; /* as an emulator of programs says */
+	check_unusable("gunyah", -ENODEV, "does not answer");
+	model.unknown = -ENOTTY;
 	play(refusing, COUNT(refusing));
 	check_unusable("gunyah", -ENOMEM, "memory");
 	/* Out of memory is about this process: not "no hypervisor", with an excuse from the last device. */
@@ -357,6 +384,7 @@ START_TEST(test_gunyah_dialects)
 	static const struct answer no_user_memory[] = {
 		{ UAPI_GUNYAH_CREATE_VM, NEW_FD, 0 },
 		{ UAPI_GUNYAH_ADD_FUNCTION, -EFAULT, 0 },
+		{ UAPI_GUNYAH_MAP_MEM, -EFAULT, 0 }, /* of what? */
 	};
 	struct gh_probe_entry entry;
 
@@ -365,14 +393,21 @@ START_TEST(test_gunyah_dialects)
 	ck_assert_str_eq(entry.dialect, "android14-6.1");
 	ck_assert_uint_ne(entry.features & GH_FEATURE_LEND, 0);
 	ck_assert_uint_ne(entry.features & GH_FEATURE_NEEDS_DTB, 0);
+	/* Nothing tells; the resource manager knows how many vCPUs it takes. */
+	ck_assert_uint_eq(entry.max_vcpus, 64);
+	ck_assert_uint_eq(entry.max_regions, 256);
+	ck_assert_uint_eq(entry.gpa_bits, 40);
+	ck_assert_uint_eq(entry.gpa_align, 4096);
 	play(all, 3);
 	check_usable("gunyah", &entry);
 	ck_assert_str_ne(entry.dialect, "android14-6.1");
 	ck_assert_uint_eq(entry.features & GH_FEATURE_LEND, 0);
 	play(all, 1);
 	check_unusable("gunyah", -ENODEV, "functions by name");
-	play(no_user_memory, COUNT(no_user_memory));
-	check_unusable("gunyah", -ENODEV, "guest memory files");
+	for (size_t n = 2; n <= COUNT(no_user_memory); n++) {
+		play(no_user_memory, n);
+		check_unusable("gunyah", -ENODEV, "guest memory files");
+	}
 }
 END_TEST
 
@@ -547,6 +582,8 @@ START_TEST(test_simulated_entries)
 	ck_assert_uint_eq(gh_probe_get(probe, 0)->usable, 1);
 	ck_assert_str_eq(gh_probe_get(probe, 0)->dialect, "android14-6.1");
 	ck_assert_str_eq(gh_probe_get(probe, 0)->device, "/dev/gunyah");
+	ck_assert_uint_eq(gh_probe_get(probe, 0)->max_lines, UINT32_MAX);
+	ck_assert_uint_eq(gh_probe_get(probe, 0)->mmio_end, UINT64_C(1) << 30);
 	for (unsigned int i = 1; i < 4; i++) {
 		ck_assert_uint_eq(gh_probe_get(probe, i)->usable, 0);
 		ck_assert(failure_is(&gh_probe_get(probe, i)->failure, -ENODEV));
@@ -568,6 +605,7 @@ int main(void)
 	tcase_add_test(tcase, test_this_machine);
 	tcase_add_test(tcase, test_missing);
 	tcase_add_test(tcase, test_permission);
+	tcase_add_loop_test(tcase, test_process_lacks, 0, 3);
 	tcase_add_loop_test(tcase, test_open_error, 0, COUNT(open_errors));
 	tcase_add_test(tcase, test_odd_files);
 	tcase_add_loop_test(tcase, test_foreign, 0, COUNT(backends));

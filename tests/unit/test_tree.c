@@ -141,7 +141,7 @@ START_TEST(test_vcpus)
 	struct gh_sim *sim;
 	struct gh_vm *vm;
 
-	begin(&failed, &sim, &vm);
+	begin(_i == 1 ? &standard_tree : &failed, &sim, &vm);
 	(void)add_vcpu(vm, 0);
 	if (_i == 1)
 		(void)add_vcpu(vm, 2);

@@ -395,6 +395,34 @@ START_TEST(test_parts_unmapped)
 }
 END_TEST
 
+/* A kernel that takes memory back takes each part; if it keeps one, the rest keeps the id, and is shorter. */
+START_TEST(test_parts_given_back)
+{
+	open_kind(&(const struct kind){ "sim:gunyah/v10", true });
+	ck_assert(gh_vm_features(vm) & GH_FEATURE_UNMAP);
+	vm->b.caps.region_limit = 3 * MIB;
+	vm->b.caps.region_piece = 2 * MIB;
+	(void)map_well(RAM_GPA, 7 * MIB);
+	(void)map_well(RAM_GPA + 8 * MIB, 2 * MIB);
+	n_asked = 0;
+	refuse_at = 2;
+	refuse_error = -EIO;
+	ck_assert_int_eq(gh_vm_unmap(vm, 0), -EIO);
+	ck_assert(failure_is(gh_vm_failure(vm), -EIO));
+	ck_assert_uint_eq(asked[0].number, 253);
+	ck_assert_uint_eq(asked[1].number, 254);
+	expect_region(0, RAM_GPA, 6 * MIB, GH_MEMORY_OWNED);
+	expect_region(1, RAM_GPA + 8 * MIB, 2 * MIB, GH_MEMORY_OWNED);
+	ck_assert_int_eq(gh_vm_unmap(vm, 0), 0);
+	expect_no_region(0);
+	expect_region(1, RAM_GPA + 8 * MIB, 2 * MIB, GH_MEMORY_OWNED);
+	ck_assert_uint_eq(n_asked, 5);
+	(void)map_well(RAM_GPA, 7 * MIB);
+	ck_assert_int_eq(start(), 0); /* and no more: nobody hears of a guest's end from this kernel */
+	close_kind();
+}
+END_TEST
+
 /* Nothing is left of a region of which the kernel has refused a part, and what was there before is there again. */
 START_TEST(test_part_refused)
 {
@@ -442,8 +470,7 @@ START_TEST(test_part_refused_late)
 {
 	uint32_t id = UINT32_MAX;
 
-	sim = new_sim("sim:gunyah/android16-6.12", "poke 0x90000100 8 0x33; off");
-	vm = open_sim(sim);
+	open_kind(&(const struct kind){ "sim:gunyah/android16-6.12", false });
 	(void)map_well(RAM_GPA, 8 * MIB);
 	ck_assert_int_eq(start(), 0);
 	ck_assert(gh_vm_features(vm) & GH_FEATURE_LATE_MEMORY);
@@ -452,7 +479,6 @@ START_TEST(test_part_refused_late)
 	n_asked = 0;
 	refuse_at = 2;
 	refuse_error = -EIO;
-	table_on_ioctl = on_ioctl;
 	ck_assert_int_eq(map(0x90000000, 7 * MIB, GH_MEMORY_RWX, &id), -EIO);
 	ck_assert(failure_is(gh_vm_failure(vm), -EIO));
 	ck_assert_uint_eq(id, UINT32_MAX);
@@ -477,6 +503,7 @@ int main(void)
 	tcase_add_test(tcase, test_parts);
 	tcase_add_test(tcase, test_parts_lent);
 	tcase_add_test(tcase, test_parts_unmapped);
+	tcase_add_test(tcase, test_parts_given_back);
 	tcase_add_loop_test(tcase, test_part_refused, 0, 4);
 	tcase_add_test(tcase, test_too_many_parts);
 	tcase_add_test(tcase, test_part_refused_late);

@@ -107,16 +107,20 @@ const struct gh_fdt_rule_text gh_fdt_rule_texts[GH_RULES] = {
 
 	[GH_RULE_GENERATE] = { "generate", "generate", "vdevices/generate is a path.", "Say \"/hypervisor\".", REJECTED,
 			       TREE },
-	[GH_RULE_TYPE] = { "vdevice-type", "vdevice-type", "A vdevice has a type that the resource manager knows.",
-			   "Correct it: \"doorbell\" or \"shm\" are for VMMs.", REJECTED, TREE },
+	[GH_RULE_TYPE] = { "vdevice-type", "vdevice-type",
+			   "A vdevice of a type that the resource manager does not know is ignored.",
+			   "Correct it: \"doorbell\" or \"shm\" are for VMMs.", IGNORED, TREE },
 	[GH_RULE_BELL_LABEL] = { "doorbell-label", "label", "A doorbell has a label of one cell.",
 				 "Add it: the number of its line.", REJECTED, TREE },
+	[GH_RULE_BELL_PEER] = { "doorbell-peer", "peer-default", "A doorbell has peer-default, or a peer.",
+				"Add peer-default.", REJECTED, TREE },
 	[GH_RULE_BELL_TWICE] = { "doorbell-twice", "label", "Of two doorbells with one label only one rings.",
 				 "Use each label once.", IGNORED, TREE },
 	[GH_RULE_BELL_INTERRUPTS] = { "doorbell-interrupts", "interrupts",
-				      "A doorbell's interrupts are <type number flags>, the number of a shared one below "
-				      "988.",
-				      "Write <0 line 1> for an edge, <0 line 4> for a level.", REJECTED, TREE },
+				      "interrupts is <type number flags>, number below 988, flags 1 or 4: others are "
+				      "ignored, "
+				      "and another line is raised.",
+				      "Write <0 line 1> for an edge, <0 line 4> for a level.", MISPLACED, TREE },
 	[GH_RULE_BELL_SILENT] = { "doorbell-silent", "interrupts", "A doorbell without interrupts raises nothing.",
 				  "Add the property.", IGNORED, TREE },
 	[GH_RULE_BELL_TYPO] = { "doorbell-typo", "source-can-clean", "The property is called source-can-clear.",
@@ -133,7 +137,7 @@ const struct gh_fdt_rule_text gh_fdt_rule_texts[GH_RULES] = {
 				"Add it: the number of the region.", REJECTED, TREE },
 	[GH_RULE_SHM_BASE] = { "shm-base", "base",
 			       "The memory of an shm vdevice has a base of one or two cells, a multiple of "
-			       "4 KiB, or none.",
+			       "4 KiB, or else allocate-base.",
 			       "Correct it: the region's guest address.", REJECTED, TREE },
 	[GH_RULE_SHM_OPTIONAL] = { "shm-optional", "optional", "This kernel gives no memory to shm vdevices.",
 				   "Leave the node out, or add the property \"optional\" to its memory node.", REJECTED,

@@ -13,12 +13,6 @@
 /* Base address of the observed platform for a tree that has none. It is below the memory range, so START fails later. */
 #define BASE_DEFAULT 0x28800000ull
 
-/* Kinds of vdevices that a resource manager knows; of these, doorbells and shared memory concern a VMM. */
-static const char *const vdevice_types[] = {
-	"doorbell", "doorbell-source", "message-queue", "message-queue-pair", "rm-rpc",     "shm",
-	"iomem",    "shm-doorbell",    "virtio-mmio",   "vsmmu-v2",           "vrtc-pl031", "segments",
-};
-
 const char *gunyah_rm_string(const void *fdt, int node, const char *name)
 {
 	int length;
@@ -313,13 +307,12 @@ static int read_doorbell(const void *fdt, int node, struct rm_tree *tree)
 		return -EINVAL;
 	bell->node = node;
 	bell->spi = RM_NO_SPI;
-	if (cells != NULL && length != 12)
+	if (fdt_getprop(fdt, node, "peer-default", NULL) == NULL && gunyah_rm_string(fdt, node, "peer") == NULL)
 		return -EINVAL;
-	if (cells != NULL && fdt32_ld(&cells[0]) == 0) {
+	/* What is not understood is ignored, and such a doorbell raises nothing here. */
+	if (cells != NULL && length == 12 && fdt32_ld(&cells[0]) == 0 && fdt32_ld(&cells[1]) <= 987 &&
+	    ((fdt32_ld(&cells[2]) & 0xf) == 1 || (fdt32_ld(&cells[2]) & 0xf) == 4))
 		bell->spi = fdt32_ld(&cells[1]);
-		if (bell->spi > 987)
-			return -EINVAL;
-	}
 	tree->doorbell_count++;
 	return 0;
 }
@@ -338,18 +331,21 @@ static int read_shm(const void *fdt, int node, struct rm_tree *tree)
 	if (ret == -EINVAL || (ret == 0 && (shm->base & PAGE_MASK) != 0))
 		return -EINVAL;
 	shm->has_base = ret == 0;
+	if (shm->has_base == (fdt_getprop(fdt, memory, "allocate-base", NULL) != NULL))
+		return -EINVAL;
 	shm->optional = fdt_getprop(fdt, memory, "optional", NULL) != NULL;
 	shm->node = node;
 	tree->shm_count++;
 	return 0;
 }
 
+/* Other types are for other kinds of VMs, or unknown and ignored. */
 static int read_vdevice(const void *fdt, int node, struct rm_tree *tree)
 {
 	const char *type = gunyah_rm_string(fdt, node, "vdevice-type");
 
 	if (type == NULL)
-		return -EINVAL;
+		return 0;
 	if (strcmp(type, "doorbell") == 0)
 		return read_doorbell(fdt, node, tree);
 	if (strcmp(type, "shm") == 0 || strcmp(type, "shm-doorbell") == 0)
@@ -357,11 +353,7 @@ static int read_vdevice(const void *fdt, int node, struct rm_tree *tree)
 	if (strcmp(type, "message-queue") == 0 &&
 	    (fdt_getprop(fdt, node, "is-sender", NULL) == NULL) == (fdt_getprop(fdt, node, "is-receiver", NULL) == NULL))
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(vdevice_types) / sizeof(vdevice_types[0]); i++) {
-		if (strcmp(type, vdevice_types[i]) == 0)
-			return 0;
-	}
-	return -EINVAL;
+	return 0;
 }
 
 static int read_vdevices(const void *fdt, int config, struct rm_tree *tree)

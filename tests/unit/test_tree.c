@@ -29,6 +29,7 @@ static const struct {
 	{ { .bells = bells, .bell_count = 2 }, STARTS },
 	{ { .bells = same_bells, .bell_count = 2 }, STARTS },
 	{ { .shms = shms, .shm_count = 1 }, STARTS }, /* of a region that is not there */
+	{ { .defect = TREE_UNKNOWN_VDEVICE }, STARTS },
 	{ { .defect = TREE_NO_CONFIG }, REFUSED_HERE },
 	{ { .defect = TREE_NO_IMAGE_NAME }, REFUSED_HERE },
 	{ { .defect = TREE_NO_MEMORY_CONFIG }, REFUSED_HERE },
@@ -49,7 +50,6 @@ static const struct {
 	{ { .defect = TREE_BAD_INTERRUPTS }, REFUSED_HERE },
 	{ { .defect = TREE_PHANDLE_NO_ROOT }, REFUSED_HERE },
 	{ { .defect = TREE_GIC_V2 }, REFUSED_HERE },
-	{ { .defect = TREE_UNKNOWN_VDEVICE }, REFUSED_HERE },
 	{ { .reserved_gpa = 0xa0000000, .reserved_size = 0x1000 }, REFUSED_HERE },
 };
 

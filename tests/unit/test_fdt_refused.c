@@ -646,7 +646,7 @@ START_TEST(test_base_unfit)
 	case 3: /* too few cpus */
 		node = add_node(add_node(0, "cpus"), "cpu@0");
 		ck_assert_int_eq(fdt_setprop_string(base, node, "device_type", "cpu"), 0);
-		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "disabled"), 0);
+		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "fail"), 0);
 		break;
 	default: /* no phandle is left */
 		ck_assert_int_eq(fdt_setprop_u32(base, add_node(0, "last"), "phandle", 0xfffffffe), 0);

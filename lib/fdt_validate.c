@@ -9,6 +9,7 @@
 #include <libfdt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -276,21 +277,31 @@ static int read_rules(const struct gh_fdt_rules *callers, struct gh_fdt_rules *o
 	return 0;
 }
 
+static int check_all(struct gh_fdt_check *check, size_t size)
+{
+	if (is_hopeless(check, size))
+		return 0;
+	check_root(check);
+	gh_fdt_check_config(check);
+	if (check->config < 0)
+		return 0;
+	gh_fdt_check_vdevices(check);
+	return gh_fdt_check_memory(check);
+}
+
 int gh_fdt_validate(const void *tree, size_t size, const struct gh_fdt_rules *rules,
 		    void (*each)(void *data, const struct gh_fdt_finding *finding), void *data)
 {
-	struct gh_fdt_check check = { .tree = tree, .report = each, .data = data };
-	int ret = 0;
+	struct gh_fdt_check check = { .report = each, .data = data };
+	void *aligned;
+	int ret;
 
 	if (tree == NULL || read_rules(rules, &check.rules) < 0)
 		return -EINVAL;
-	if (is_hopeless(&check, size))
-		return check.rejected;
-	check_root(&check);
-	gh_fdt_check_config(&check);
-	if (check.config >= 0) {
-		gh_fdt_check_vdevices(&check);
-		ret = gh_fdt_check_memory(&check);
-	}
+	check.tree = gh_fdt_align(tree, size, &aligned);
+	if (check.tree == NULL)
+		return -ENOMEM;
+	ret = check_all(&check, size);
+	free(aligned);
 	return ret < 0 ? ret : check.rejected;
 }

@@ -164,13 +164,15 @@ START_TEST(test_error)
 }
 END_TEST
 
-/* A vCPU that the kernel does not know yet: never the first, and none that has run. */
+/* A vCPU that the kernel does not know yet, or any more: never the first. */
 START_TEST(test_not_yet)
 {
 	static const struct result list[] = { { -ENODEV, { .exit_reason = 0 }, 0 },
 					      { -ENODEV, { .exit_reason = 0 }, 0 },
 					      { 0, STORE(5), 0 },
-					      { -ENODEV, { .exit_reason = 0 }, 0 } };
+					      { -ENODEV, { .exit_reason = 0 }, 0 },
+					      { 0, STORE(6), 0 },
+					      { -ENODEV, STORE(7), 0 } };
 	const struct revision revision = { .device = ANDROID };
 	const struct gh_exit *exit = NULL;
 	struct rig rig;
@@ -179,8 +181,10 @@ START_TEST(test_not_yet)
 	page = ((struct gh_bvcpu *)(void *)rig.vcpus[_i])->run;
 	results = list;
 	table_instead = instead;
-	if (_i == 1)
+	if (_i == 1) {
 		ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 5);
+		ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 6);
+	}
 	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[_i], &exit), -ENODEV);
 	end(&rig);
 }

@@ -295,12 +295,16 @@ static size_t measure(const struct gh_fdt_device *device)
 	return size <= GH_FDT_MAX + TREE_SPACE ? size : 0;
 }
 
+/* Unless it is among the properties, which win. */
 static int put_compatible(void *tree, const struct gh_fdt_device *device)
 {
 	size_t length = 0;
 	void *place;
 	int ret;
 
+	for (size_t i = 0; i < device->n_properties; i++)
+		if (strcmp(device->properties[i].name, "compatible") == 0)
+			return 0;
 	for (size_t i = 0; i < device->n_compatible; i++)
 		length += strlen(device->compatible[i]) + 1;
 	if (length == 0)

@@ -56,7 +56,7 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 
 	if (vcpu->id >= tree->n_cpus)
 		return gh_fail_cause(vcpu->vm->failure, -EINVAL, GH_CAUSE_VCPU_NOT_IN_TREE, STEP_CREATE, NULL,
-				     "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
+				     "vCPU %u has no node in the devicetree, which has %u cpu nodes.", vcpu->id,
 				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)

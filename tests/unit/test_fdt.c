@@ -311,6 +311,44 @@ START_TEST(test_later_vcpu)
 }
 END_TEST
 
+/* What the caller says in so many words wins over what the library writes. */
+START_TEST(test_properties_win)
+{
+	static const char *const uart[] = { "arm,pl011", "arm,primecell" };
+	static const fdt32_t cells[] = { 0, 0, 0 };
+	static const struct gh_fdt_property properties[] = { { "first", NULL, 0 },
+							     { "compatible", "own,kind", 9 },
+							     { "interrupts", cells, sizeof(cells) },
+							     { "clock-names", "own", 4 },
+							     { "reg", cells, 4 },
+							     { "last", NULL, 0 } };
+	static const struct gh_fdt_irq irq = { 8, 0 };
+	struct gh_fdt_device device = GH_FDT_DEVICE_INIT;
+	const void *blob;
+
+	open_kind(&kinds[0]);
+	(void)add_vcpu(vm, 0);
+	open_fdt(NULL);
+	device.name = "uart";
+	device.compatible = uart;
+	device.n_compatible = 2;
+	device.gpa = 0x9000000;
+	device.length = 0x1000;
+	device.irqs = &irq;
+	device.n_irqs = 1;
+	device.properties = properties;
+	device.n_properties = sizeof(properties) / sizeof(properties[0]);
+	device.flags = GH_FDT_PRIMECELL;
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	blob = finish();
+	has_string(blob, "/uart@9000000", "compatible", "own,kind");
+	has_string(blob, "/uart@9000000", "clock-names", "own");
+	HAS_CELLS(blob, "/uart@9000000", "interrupts", 0, 0, 0);
+	HAS_CELLS(blob, "/uart@9000000", "reg", 0);
+	close_kind();
+}
+END_TEST
+
 /* Only lines of devices, only irqfds, the same twice; and a clock for those who need one. */
 START_TEST(test_devices)
 {
@@ -454,6 +492,7 @@ int main(void)
 	tcase_add_test(tcase, test_many_cpus);
 	tcase_add_loop_test(tcase, test_more_cpus, 0, KINDS);
 	tcase_add_loop_test(tcase, test_later_vcpu, 0, KINDS);
+	tcase_add_test(tcase, test_properties_win);
 	tcase_add_test(tcase, test_devices);
 	tcase_add_test(tcase, test_read_only_memory);
 	tcase_add_loop_test(tcase, test_many_devices, 0, 2);

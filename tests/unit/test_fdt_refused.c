@@ -351,6 +351,38 @@ START_TEST(test_devices_in_the_way)
 }
 END_TEST
 
+/* Of what is too large, each thing by itself may be small enough. */
+START_TEST(test_too_large)
+{
+	const size_t size = GH_FDT_MAX / 4;
+	char *bytes = calloc(1, 2 * size);
+	const struct gh_fdt_property halves[] = { { "a", bytes, 2 * size }, { "b", bytes, 2 * size } };
+	const struct gh_fdt_property quarter = { "a", bytes, size };
+	struct gh_fdt_device device = sound_device();
+
+	ck_assert_ptr_nonnull(bytes);
+	map_at(vm, 2 * RAM_GPA, 32 * MIB, GH_MEMORY_RWX);
+	(void)add_vcpu(vm, 0);
+	device.properties = halves;
+	device.n_properties = 2;
+	refuses(&device, -ERANGE);
+	device.properties = &quarter;
+	device.n_properties = 1;
+	for (device.gpa = 0x1000; device.gpa <= 0x3000; device.gpa += 0x1000)
+		ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	refuses_finish(2 * RAM_GPA, 4 * MIB, -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(vm)->cause, "needs four times that"));
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	refuses_finish(2 * RAM_GPA, 32 * MIB, -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(vm)->cause, "larger than 2 MiB"));
+	device.gpa += 0x1000;
+	ck_assert_int_eq(gh_fdt_add_device(fdt, &device), 0);
+	refuses_finish(2 * RAM_GPA, 32 * MIB, -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(gh_vm_failure(vm)->cause, "larger than 2 MiB"));
+	free(bytes);
+}
+END_TEST
+
 START_TEST(test_two_triggers)
 {
 	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
@@ -636,7 +668,7 @@ START_TEST(test_base_unfit)
 	case 3: /* too few cpus */
 		node = add_node(add_node(0, "cpus"), "cpu@0");
 		ck_assert_int_eq(fdt_setprop_string(base, node, "device_type", "cpu"), 0);
-		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "disabled"), 0);
+		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "fail"), 0);
 		break;
 	default: /* no phandle is left */
 		ck_assert_int_eq(fdt_setprop_u32(base, add_node(0, "last"), "phandle", 0xfffffffe), 0);
@@ -712,6 +744,7 @@ int main(void)
 	tcase_add_test(tcase, test_place);
 	tcase_add_test(tcase, test_initrd);
 	tcase_add_loop_test(tcase, test_devices_in_the_way, 0, sizeof(taken) / sizeof(taken[0]));
+	tcase_add_test(tcase, test_too_large);
 	tcase_add_test(tcase, test_two_triggers);
 	tcase_add_loop_test(tcase, test_controllers, 0, sizeof(controllers) / sizeof(controllers[0]));
 	tcase_add_test(tcase, test_gunyah);

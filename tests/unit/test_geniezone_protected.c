@@ -238,6 +238,7 @@ END_TEST
 START_TEST(test_elsewhere)
 {
 	ck_assert_int_eq(gh_vm_set_protected(NULL, 1), -EINVAL);
+	ck_assert_int_eq(gh_vm_set_firmware(NULL, FIRMWARE_GPA, FIRMWARE_SIZE), -EINVAL);
 	sim = new_sim(GUNYAH, "");
 	vm = open_sim(sim);
 	ck_assert_int_eq(gh_vm_set_protected(vm, 1), -EOPNOTSUPP);

@@ -182,6 +182,23 @@ START_TEST(test_refused_without_proc)
 }
 END_TEST
 
+/* Without irqfds, or without those that go down again, the caller hears it now. */
+START_TEST(test_not_without_irqfds)
+{
+	static const uint64_t missing[] = { GH_FEATURE_IRQFD, GH_FEATURE_IRQFD_LEVEL };
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
+
+	gh_vm_close(vm);
+	options.backend = "fake";
+	options.fake = fake;
+	options.features_off = missing[_i];
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	ck_assert_int_eq(add(vm, 5, GH_IRQ_LEVEL, -1, &irqfd), -EOPNOTSUPP);
+	ck_assert_int_eq(add(vm, 5, 0, -1, &irqfd), _i == 0 ? -EOPNOTSUPP : 0);
+}
+END_TEST
+
 START_TEST(test_one_irqfd_a_line)
 {
 	struct gh_irqfd *first = NULL;
@@ -463,6 +480,7 @@ int main(void)
 	tcase_add_test(fakes, test_null);
 	tcase_add_loop_test(fakes, test_refused, 0, 2);
 	tcase_add_test(fakes, test_refused_without_proc);
+	tcase_add_loop_test(fakes, test_not_without_irqfds, 0, 2);
 	tcase_add_loop_test(fakes, test_one_irqfd_a_line, 0, 2);
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);

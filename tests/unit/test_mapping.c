@@ -3,6 +3,8 @@
 #include "raw.h"
 #include "util.h"
 
+#include "../../lib/internal.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -474,6 +476,26 @@ START_TEST(test_states)
 }
 END_TEST
 
+/* All of it, also where the kernel got it in parts. */
+START_TEST(test_lent_in_parts)
+{
+	struct gh_memory memory = memory_at(RAM_GPA, GH_MEMORY_LEND);
+	unsigned char *lent;
+
+	open_on(NULL);
+	vm->b.caps.region_limit = SIZE / 2;
+	vm->b.caps.region_piece = SIZE / 4;
+	ck_assert_int_eq(gh_vm_map(vm, &memory, NULL), 0);
+	ck_assert_uint_eq(vm->b.n_regions, 4);
+	lent = host_of(RAM_GPA);
+	(void)add_vcpu(vm, 0);
+	ck_assert_int_eq(gh_vm_start(vm), 0);
+	for (size_t at = 0; at < SIZE; at += SIZE / 8)
+		ck_assert(is_inaccessible(lent + at));
+	close_all();
+}
+END_TEST
+
 /* A caller's mapping is left as it is; the accessors refuse it all the same. */
 START_TEST(test_lent_of_callers)
 {
@@ -592,6 +614,7 @@ int main(void)
 	tcase_add_test(tcase, test_lock_of_callers);
 	tcase_add_loop_test(tcase, test_limit, 0, 3);
 	tcase_add_test(tcase, test_states);
+	tcase_add_test(tcase, test_lent_in_parts);
 	tcase_add_test(tcase, test_lent_of_callers);
 	tcase_add_test(tcase, test_failed_start);
 	tcase_add_loop_test(tcase, test_child, 0, 3);

@@ -140,6 +140,59 @@ START_TEST(test_edges_are_allowed)
 }
 END_TEST
 
+/* What a hypervisor or its kernel does not have; what it has goes on. */
+START_TEST(test_unsupported)
+{
+	struct gh_vm_options options = GH_VM_OPTIONS_INIT;
+
+	gh_vm_close(vm);
+	options.backend = "fake";
+	options.fake = fake;
+	options.features_off = GH_FEATURE_SHARE;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX, NULL), -EOPNOTSUPP);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX | GH_MEMORY_LEND, NULL), 0);
+	gh_vm_close(vm);
+	options.features_off = GH_FEATURE_LEND | GH_FEATURE_READ_ONLY_MEMORY;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX | GH_MEMORY_LEND, NULL), -EOPNOTSUPP);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_READ, NULL), -EOPNOTSUPP);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX | GH_MEMORY_CONTIGUOUS, NULL), -EOPNOTSUPP);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX, NULL), 0);
+	gh_vm_close(vm);
+	/* A backend without code for it. */
+	options.quirks_on = GH_QUIRK_OWN_FILES_ONLY;
+	ck_assert_int_eq(gh_vm_open(&options, &vm), 0);
+	ck_assert_int_eq(map(0, PAGE, GH_MEMORY_RWX, NULL), -EOPNOTSUPP);
+}
+END_TEST
+
+/* A kernel that takes memory of its own files only. */
+START_TEST(test_own_files_only)
+{
+	struct gh_sim *sim = new_sim("sim:gunyah/v17", "");
+	struct gh_vm *of_fake = vm;
+	struct gh_memory memory = GH_MEMORY_INIT;
+	void *own = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(own, MAP_FAILED);
+	vm = open_sim(sim);
+	ck_assert_int_eq(map(RAM_GPA, PAGE, GH_MEMORY_RWX, own), -EOPNOTSUPP);
+	memory.gpa = RAM_GPA;
+	memory.length = PAGE;
+	memory.fd = memfd_create("guest", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(memory.fd, PAGE), 0);
+	ck_assert_int_eq(gh_vm_map(vm, &memory, NULL), -EOPNOTSUPP);
+	ck_assert(failure_is(gh_vm_failure(vm), -EOPNOTSUPP));
+	ck_assert_int_eq(map(RAM_GPA, PAGE, GH_MEMORY_RWX, NULL), 0);
+	gh_vm_close(vm);
+	end_sim(sim);
+	vm = of_fake;
+	(void)close(memory.fd);
+	ck_assert_int_eq(munmap(own, PAGE), 0);
+}
+END_TEST
+
 START_TEST(test_slots)
 {
 	for (uint64_t i = 0; i < 16; i++) {
@@ -445,6 +498,8 @@ int main(void)
 	tcase_add_test(tcase, test_host_alignment);
 	tcase_add_loop_test(tcase, test_overlap, 0, sizeof(overlaps) / sizeof(overlaps[0]));
 	tcase_add_test(tcase, test_edges_are_allowed);
+	tcase_add_test(tcase, test_unsupported);
+	tcase_add_test(tcase, test_own_files_only);
 	tcase_add_test(tcase, test_slots);
 	tcase_add_test(tcase, test_after_start);
 	tcase_add_test(tcase, test_geniezone);

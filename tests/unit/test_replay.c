@@ -177,6 +177,24 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+/* Where nobody may set registers, none is forgotten silently. */
+START_TEST(test_registers)
+{
+	struct gh_vm_options options;
+	struct rig rig;
+
+	rig_begin(&rig, RIG_FAKE, "off", &options);
+	options.features_off = GH_FEATURE_REGISTERS;
+	ck_assert_int_eq(gh_vm_open(&options, &rig.vm), 0);
+	map_at(rig.vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	(void)add_vcpu(rig.vm, 0);
+	ck_assert_int_eq(gh_vm_set_register(rig.vm, GH_REG_X0, 0), 0);
+	ck_assert_int_eq(gh_vm_start(rig.vm), -EOPNOTSUPP);
+	expect_failure(rig.vm, -EOPNOTSUPP, "nobody set registers");
+	rig_close(&rig);
+}
+END_TEST
+
 /* The library's tree is for the vCPUs that there were; a tree of the caller's is the caller's to count. */
 START_TEST(test_other_tree)
 {
@@ -249,6 +267,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_order_of_doorbells, 0, 2);
 	tcase_add_test(tcase, test_between_threads);
 	tcase_add_loop_test(tcase, test_no_memory, 0, RIG_KINDS);
+	tcase_add_test(tcase, test_registers);
 	tcase_add_loop_test(tcase, test_other_tree, 0, 2);
 	tcase_add_loop_test(tcase, test_no_vm, 0, 2);
 	return run_suite(suite);

@@ -340,6 +340,11 @@ int gh_diagnose(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_req
 		const struct gh_region *region);
 
 /*
+ * kick.c. For a RUN that says that the vCPU is off: it may be for good, so the wait before the next one is a long one. A signal
+ * ends it as it ends RUN. -EAGAIN or -EINTR.
+ */
+int gh_await_power(const struct gh_bvcpu *vcpu);
+/*
  * Is a guest store one for a doorbell that the kernel has? signal() rings it. was_rung() is for stores that the kernel has
  * taken itself if it had the doorbell then: `changes` is n_changes before the kernel entry. Not under the VM's lock.
  */

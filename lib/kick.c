@@ -28,6 +28,8 @@
 /* How often a sender is given the processor before it is slept for. */
 #define YIELDS 20u
 #define NAP_NS 20000L
+/* How often the kernel is asked whether a vCPU is on. */
+#define OFF_NAP_NS 4000000L
 
 _Thread_local struct gh_kick_self gh_kick_self __attribute__((tls_model("initial-exec"))) = { .token = UINT64_MAX };
 
@@ -93,11 +95,16 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	return 0;
 }
 
+static int nap_for(struct gh_sys *sys, long ns)
+{
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = ns };
+
+	return sys->ppoll(sys, NULL, 0, &time);
+}
+
 static void nap(struct gh_sys *sys)
 {
-	const struct timespec time = { .tv_sec = 0, .tv_nsec = NAP_NS };
-
-	(void)sys->ppoll(sys, NULL, 0, &time);
+	(void)nap_for(sys, NAP_NS);
 }
 
 static void await_senders(struct gh_vcpu *vcpu)
@@ -125,6 +132,14 @@ bool gh_kick_take_bit(struct gh_vcpu *vcpu, unsigned int bit)
 	if (had)
 		await_senders(vcpu);
 	return had;
+}
+
+/* A kick that comes after the look and before the nap is late by one nap at most. */
+int gh_await_power(const struct gh_bvcpu *vcpu)
+{
+	if (__atomic_load_n(vcpu->kicked, __ATOMIC_RELAXED) != 0)
+		return -EAGAIN;
+	return nap_for(vcpu->vm->sys, OFF_NAP_NS) == -EINTR ? -EINTR : -EAGAIN;
 }
 
 void gh_kick_settle(struct gh_vcpu *vcpu)

@@ -178,9 +178,12 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int e
 		return -EAGAIN;
 	if (entered < 0 && (entered != -EINTR || code == 0))
 		return entered;
-	/* The hypervisor's own call has failed, which the kernel does not tell: the guest has not run (section 3.4). */
+	/*
+	 * The hypervisor's own call has failed, which the kernel does not tell: the guest has not run (section 3.4). What a
+	 * vCPU that is off gives is not known (section 8), so others than the boot vCPU may be.
+	 */
 	if (code == 0)
-		return -EBUSY;
+		return vcpu->id != 0 ? gh_await_power(vcpu) : -EBUSY;
 	if (abi->own_code != NULL)
 		code = abi->own_code(code);
 	ret = gh_geniezone_decode_as(run, code, &vcpu->exit);

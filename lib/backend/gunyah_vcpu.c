@@ -13,12 +13,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define STEP_CREATE "create a vCPU"
-
-/* How often the kernel is asked whether a vCPU is on. */
-#define OFF_NAP_NS 4000000L
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
@@ -110,19 +106,6 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 	return GH_RAN_TO_OTHER;
 }
 
-/*
- * Some kernels have a vCPU only while the guest has switched it on (section 4, 22): others let it sleep until then. Of the boot
- * vCPU it is an error. A guest can leave its vCPUs off for good, so the wait is a long one; a signal ends it as it ends RUN.
- */
-static int await_power(const struct gh_bvcpu *vcpu)
-{
-	const struct timespec time = { .tv_sec = 0, .tv_nsec = OFF_NAP_NS };
-
-	if (__atomic_load_n(vcpu->kicked, __ATOMIC_RELAXED) != 0)
-		return -EAGAIN;
-	return vcpu->vm->sys->ppoll(vcpu->vm->sys, NULL, 0, &time) == -EINTR ? -EINTR : -EAGAIN;
-}
-
 /* An entry that ended with anything but a load or a store. */
 static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int ret)
 {
@@ -137,8 +120,12 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
+	/*
+	 * Some kernels have a vCPU only while the guest has switched it on (section 4, 22): others let it sleep until then. Of
+	 * the boot vCPU it is an error.
+	 */
 	if (ret == -ENODEV && nothing && vcpu->id != 0)
-		return await_power(vcpu);
+		return gh_await_power(vcpu);
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);

@@ -237,6 +237,35 @@ START_TEST(test_nothing)
 }
 END_TEST
 
+static unsigned int naps;
+
+static void count_naps(const char *slot, uint64_t detail)
+{
+	(void)detail;
+	naps += strcmp(slot, "ppoll") == 0;
+}
+
+/* It may be off, and stay so: a longer wait, without an end, and not for the boot vCPU. */
+START_TEST(test_off)
+{
+	static const struct result list[] = { { 0, { .exit_reason = 0 } }, { 0, { .exit_reason = 0 } }, { 0, STORE(5) } };
+	struct gh_vcpu *vcpus[2];
+
+	sim = new_sim(GENIEZONE, "off");
+	vm = open_sim(sim);
+	vcpus[1] = add_vcpu(vm, 1);
+	vcpus[0] = start_standard(vm);
+	results = list;
+	naps = 0;
+	table_instead = instead;
+	table_on_call = count_naps;
+	ck_assert_uint_eq(run_once(vcpus[_i])->mmio.value, 5);
+	table_on_call = NULL;
+	ck_assert_uint_eq(naps, _i == 0 ? 2 : 4);
+	end();
+}
+END_TEST
+
 /* As a simulated hypervisor does it, on each revision. */
 START_TEST(test_failing_hypervisor)
 {
@@ -379,6 +408,7 @@ int main(void)
 	tcase_add_test(tcase, test_refused);
 	tcase_add_test(tcase, test_interrupted);
 	tcase_add_loop_test(tcase, test_nothing, 0, 2);
+	tcase_add_loop_test(tcase, test_off, 0, 2);
 	tcase_add_loop_test(tcase, test_failing_hypervisor, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_leftover, 0, (int)COUNT(leftovers));
 	tcase_add_loop_test(tcase, test_padding, 0, 3);

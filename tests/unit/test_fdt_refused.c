@@ -528,6 +528,36 @@ START_TEST(test_base_anywhere)
 }
 END_TEST
 
+static void note_rule(void *data, const struct gh_fdt_finding *finding)
+{
+	*(const char **)data = finding->rule;
+}
+
+/* So can one that is looked at only, and whatever it says of its size. */
+START_TEST(test_validated_anywhere)
+{
+	static const uint32_t totals[] = { 0, 3, 39, 40, sizeof(base) + 1, UINT32_MAX };
+	const char *rule = "";
+	const char *other = "";
+	char *room = malloc(sizeof(base) + 8);
+	char *at = room + _i;
+
+	ck_assert_ptr_nonnull(room);
+	memcpy(at, base, sizeof(base));
+	ck_assert_int_eq(gh_fdt_validate(base, sizeof(base), NULL, note_rule, &rule), 1);
+	ck_assert_int_eq(gh_fdt_validate(at, sizeof(base), NULL, note_rule, &other), 1);
+	ck_assert_str_eq(rule, other);
+	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+		fdt_set_totalsize(base, totals[i]);
+		memcpy(at, base, sizeof(base));
+		ck_assert_int_eq(gh_fdt_validate(at, sizeof(base), NULL, note_rule, &other), 1);
+		ck_assert_str_ne(rule, other);
+		ck_assert_int_eq(gh_fdt_validate(at, totals[i] < 40 ? totals[i] : 39, NULL, NULL, NULL), 1);
+	}
+	free(room);
+}
+END_TEST
+
 START_TEST(test_base_too_large)
 {
 	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
@@ -750,6 +780,7 @@ int main(void)
 	tcase_add_test(tcase, test_gunyah);
 	tcase_add_test(tcase, test_base_garbage);
 	tcase_add_loop_test(tcase, test_base_anywhere, 0, 9);
+	tcase_add_loop_test(tcase, test_validated_anywhere, 0, 9);
 	tcase_add_test(tcase, test_base_too_large);
 	tcase_add_test(tcase, test_base_cells);
 	tcase_add_test(tcase, test_base_kept);

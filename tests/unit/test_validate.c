@@ -361,27 +361,6 @@ START_TEST(test_sound)
 }
 END_TEST
 
-/* Wherever it is, and whatever it says of its size; exactly what it may read is behind it. */
-START_TEST(test_anywhere)
-{
-	static const uint32_t totals[] = { 0, 3, 39, 40, ROOM + 1, UINT32_MAX };
-	unsigned char *room = malloc(ROOM + 8);
-	unsigned char *at = room + _i;
-
-	ck_assert_ptr_nonnull(room);
-	make_sound_tree();
-	memcpy(at, blob, ROOM);
-	ck_assert_int_eq(gh_fdt_validate(at, ROOM, &standard, NULL, NULL), 0);
-	for (size_t i = 0; i < COUNT(totals); i++) {
-		fdt_set_totalsize(blob, totals[i]);
-		memcpy(at, blob, ROOM);
-		ck_assert_int_eq(gh_fdt_validate(at, ROOM, NULL, NULL, NULL), 1);
-		ck_assert_int_eq(gh_fdt_validate(at, totals[i] < 40 ? totals[i] : 39, NULL, NULL, NULL), 1);
-	}
-	free(room);
-}
-END_TEST
-
 START_TEST(test_rule)
 {
 	const struct rule_case *item = &cases[_i];
@@ -790,7 +769,6 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_sound);
-	tcase_add_loop_test(tcase, test_anywhere, 0, 9);
 	tcase_add_loop_test(tcase, test_rule, 0, (int)COUNT(cases));
 	tcase_add_test(tcase, test_base);
 	tcase_add_test(tcase, test_paged);

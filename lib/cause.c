@@ -134,7 +134,7 @@ static const struct gh_cause_text texts[] = {
 				      "Update the hypervisor; this one schedules vCPUs itself." },
 	[GH_CAUSE_MODULE_MISSING] = { "module-missing", "A module of the kernel's driver is missing (ghfunc: vcpu, irqfd).",
 				      "Load or build in gunyah_vcpu, gunyah_irqfd." },
-	[GH_CAUSE_VCPU_NOT_IN_TREE] = { "vcpu-not-in-tree", "The devicetree has no enabled cpu node for the vCPU.",
+	[GH_CAUSE_VCPU_NOT_IN_TREE] = { "vcpu-not-in-tree", "The devicetree has no cpu node for the vCPU.",
 					"Add a cpu node for each vCPU." },
 	[GH_CAUSE_BELL_NOT_IN_TREE] = { "bell-not-in-tree", "The devicetree has no doorbell for the line.",
 					"Add a \"doorbell\" vdevice with this label to the devicetree." },

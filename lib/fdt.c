@@ -139,10 +139,33 @@ static struct gh_fdt *fdt_new(struct gh_vm *vm, const struct gh_fdt_options *opt
 	return NULL;
 }
 
+/* Under the lock. */
+static int open_builder(struct gh_vm *vm, struct gh_fdt_options *options, struct gh_fdt **ret_fdt)
+{
+	struct gh_fdt *fdt;
+	void *aligned = NULL;
+	int ret;
+
+	if (options->base != NULL) {
+		options->base = gh_fdt_align(options->base, options->base_size, &aligned);
+		if (options->base == NULL)
+			return gh_fail_memory(&vm->failure, STEP_OPEN);
+	}
+	ret = check_options(vm, options);
+	if (ret == 0) {
+		fdt = fdt_new(vm, options);
+		if (fdt != NULL)
+			*ret_fdt = fdt;
+		else
+			ret = gh_fail_memory(&vm->failure, STEP_OPEN);
+	}
+	free(aligned);
+	return ret;
+}
+
 int gh_fdt_open(struct gh_vm *vm, const struct gh_fdt_options *callers, struct gh_fdt **ret_fdt)
 {
 	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
-	struct gh_fdt *fdt;
 	int ret;
 
 	if (vm == NULL || ret_fdt == NULL ||
@@ -151,14 +174,7 @@ int gh_fdt_open(struct gh_vm *vm, const struct gh_fdt_options *callers, struct g
 	if (gh_vm_is_forked(vm))
 		return gh_fail_forked(vm);
 	(void)pthread_mutex_lock(&vm->lock);
-	ret = check_options(vm, &options);
-	if (ret == 0) {
-		fdt = fdt_new(vm, &options);
-		if (fdt != NULL)
-			*ret_fdt = fdt;
-		else
-			ret = gh_fail_memory(&vm->failure, STEP_OPEN);
-	}
+	ret = open_builder(vm, &options, ret_fdt);
 	(void)pthread_mutex_unlock(&vm->lock);
 	return ret;
 }

@@ -5,6 +5,7 @@
  * libfdt puts a new node before its older brothers: what shall come first is written last.
  */
 #include "fdt_builder.h"
+#include "fdt_rules.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -208,11 +209,10 @@ static int write_cpus(const struct gh_fdt_build *build, struct gh_fdt_writer *wr
 		return 0;
 	}
 	for (node = fdt_first_subnode(writer->tree, cpus); node >= 0; node = fdt_next_subnode(writer->tree, node))
-		count +=
-			gh_fdt_is_string(writer->tree, node, "device_type", "cpu") && gh_fdt_is_enabled(writer->tree, node);
+		count += gh_fdt_is_cpu(writer->tree, node);
 	if (count < build->n_cpus)
 		return REFUSE(build, -EINVAL, "Add cpu nodes, or leave /cpus out.",
-			      "The caller's tree has %u enabled cpu nodes, and needs %u.", count, build->n_cpus);
+			      "The caller's tree has %u cpu nodes, and needs %u.", count, build->n_cpus);
 	return 0;
 }
 

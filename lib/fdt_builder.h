@@ -76,8 +76,6 @@ void gh_fdt_put_cells(struct gh_fdt_writer *writer, int node, const char *name, 
 void gh_fdt_put_ranges(struct gh_fdt_writer *writer, int node, const char *name, const uint64_t *values, size_t count);
 
 bool gh_fdt_is_string(const void *tree, int node, const char *name, const char *value);
-/* A node that is not switched off. */
-bool gh_fdt_is_enabled(const void *tree, int node);
 
 /*
  * fdt_build.c: a tree in `room` bytes, packed. -ENOSPC: it needs more. Other errors are explained. Under the VM's lock.

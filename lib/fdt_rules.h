@@ -62,6 +62,7 @@ enum gh_fdt_rule {
 	GH_RULE_GENERATE,
 	GH_RULE_TYPE,
 	GH_RULE_BELL_LABEL,
+	GH_RULE_BELL_PEER,
 	GH_RULE_BELL_TWICE,
 	GH_RULE_BELL_INTERRUPTS,
 	GH_RULE_BELL_SILENT,
@@ -142,8 +143,10 @@ int gh_fdt_path(const void *tree, const char *path);
 int gh_fdt_config(const void *tree);
 /* The node that vcpus/config names, /cpus without it; negative if there is none. */
 int gh_fdt_cpus(const void *tree, int config);
-/* An enabled cpu. */
+/* A cpu of the VM's: its status is not "fail". */
 bool gh_fdt_is_cpu(const void *tree, int node);
+/* Is it on from the start? Of those without a status the first is, if none was before. */
+bool gh_fdt_cpu_boots(const void *tree, int node, bool is_first);
 bool gh_fdt_is_shm(const void *tree, int node);
 
 #endif

@@ -183,12 +183,31 @@ static void check_gic(struct gh_fdt_check *check)
 
 /* --- cpus --------------------------------------------------------------------------------------------------------- */
 
-/* vCPU number N is the N-th enabled cpu node; `reg` has no part in it. */
+static bool is_status(const void *tree, int cpu)
+{
+	return fdt_getprop(tree, cpu, "status", NULL) == NULL || gh_fdt_is_string(tree, cpu, "status", "okay") ||
+	       gh_fdt_is_string(tree, cpu, "status", "disabled") || !gh_fdt_is_cpu(tree, cpu);
+}
+
+/* The cpu's own, or that of all. */
+static bool has_method(const void *tree, int cpus, int cpu)
+{
+	int node = fdt_getprop(tree, cpu, "enable-method", NULL) != NULL ? cpu : cpus;
+
+	return gh_fdt_is_string(tree, node, "enable-method", "psci") ||
+	       gh_fdt_is_string(tree, node, "enable-method", "qcom,gunyah-hvc");
+}
+
+/*
+ * vCPU number N is the N-th cpu node that has not failed; `reg` has no part in it. One that is disabled is there, and off until
+ * the guest switches it on, as is one without a status behind one that boots.
+ */
 static void check_cpus(struct gh_fdt_check *check)
 {
 	const void *tree = check->tree;
 	int cpus = gh_fdt_cpus(tree, check->config);
 	uint32_t count = 0;
+	uint32_t booting = 0;
 	int cpu;
 
 	if (cpus < 0) {
@@ -197,21 +216,25 @@ static void check_cpus(struct gh_fdt_check *check)
 	}
 	fdt_for_each_subnode(cpu, tree, cpus)
 	{
-		if (fdt_getprop(tree, cpu, "status", NULL) != NULL && gh_fdt_read_string(tree, cpu, "status") == NULL)
+		if (!gh_fdt_is_string(tree, cpu, "device_type", "cpu"))
+			continue;
+		if (!is_status(tree, cpu))
 			gh_fdt_found(check, GH_RULE_CPU_STATUS, cpu, "%s", "");
 		if (!gh_fdt_is_cpu(tree, cpu))
 			continue;
-		if (count++ > 0 && !gh_fdt_is_string(tree, cpu, "enable-method", "psci") &&
-		    !gh_fdt_is_string(tree, cpu, "enable-method", "qcom,gunyah-hvc"))
+		count++;
+		if (gh_fdt_cpu_boots(tree, cpu, booting == 0))
+			booting++;
+		else if (!has_method(tree, cpus, cpu))
 			gh_fdt_found(check, GH_RULE_CPU_METHOD, cpu, "%s", "");
 	}
-	if (count == 0)
+	if (booting == 0)
 		gh_fdt_found(check, GH_RULE_NO_CPU, cpus, "%s", "");
 	if (check->rules.max_cpus != 0 && count > check->rules.max_cpus)
 		gh_fdt_found(check, GH_RULE_MAX_CPUS, cpus, "%u, of which %u can be", count, check->rules.max_cpus);
 	if (check->rules.n_vcpus > count)
-		gh_fdt_found(check, GH_RULE_VCPU, cpus, "vCPU %u has none of %u enabled cpu nodes",
-			     check->rules.n_vcpus - 1, count);
+		gh_fdt_found(check, GH_RULE_VCPU, cpus, "vCPU %u has none of %u cpu nodes", check->rules.n_vcpus - 1,
+			     count);
 }
 
 static void check_vcpus(struct gh_fdt_check *check)

@@ -88,13 +88,23 @@ static void check_bell_interrupts(struct gh_fdt_check *check, int node)
 {
 	int length;
 	const fdt32_t *cells = fdt_getprop(check->tree, node, "interrupts", &length);
+	uint32_t trigger;
 
-	if (cells == NULL)
+	if (cells == NULL) {
 		gh_fdt_found(check, GH_RULE_BELL_SILENT, node, "%s", "");
-	else if (length != 12)
+		return;
+	}
+	if (length != 12) {
 		gh_fdt_found(check, GH_RULE_BELL_INTERRUPTS, node, "%d bytes", length);
-	else if (fdt32_ld(&cells[0]) == 0 && fdt32_ld(&cells[1]) >= FIRST_EXTENDED_LINE)
+		return;
+	}
+	trigger = fdt32_ld(&cells[2]) & 0xf;
+	if (fdt32_ld(&cells[0]) == 0 && fdt32_ld(&cells[1]) >= FIRST_EXTENDED_LINE)
 		gh_fdt_found(check, GH_RULE_BELL_INTERRUPTS, node, "number %u", fdt32_ld(&cells[1]));
+	else if (fdt32_ld(&cells[0]) > 3)
+		gh_fdt_found(check, GH_RULE_BELL_INTERRUPTS, node, "type %u", fdt32_ld(&cells[0]));
+	else if (trigger != 1 && trigger != 4)
+		gh_fdt_found(check, GH_RULE_BELL_INTERRUPTS, node, "flags %u", fdt32_ld(&cells[2]));
 }
 
 static void check_bell(struct gh_fdt_check *check, int node)
@@ -105,6 +115,9 @@ static void check_bell(struct gh_fdt_check *check, int node)
 		gh_fdt_found(check, GH_RULE_BELL_LABEL, node, "%s", "");
 	else if (is_taken(check, label))
 		gh_fdt_found(check, GH_RULE_BELL_TWICE, node, "label %u", label);
+	if (fdt_getprop(check->tree, node, "peer-default", NULL) == NULL &&
+	    gh_fdt_read_string(check->tree, node, "peer") == NULL)
+		gh_fdt_found(check, GH_RULE_BELL_PEER, node, "%s", "");
 	check_bell_interrupts(check, node);
 	if (fdt_getprop(check->tree, node, "source-can-clean", NULL) != NULL)
 		gh_fdt_found(check, GH_RULE_BELL_TYPO, node, "%s", "");
@@ -113,19 +126,31 @@ static void check_bell(struct gh_fdt_check *check, int node)
 
 /* --- others ------------------------------------------------------------------------------------------------------- */
 
+/* One of the two, and not both. */
+static void check_shm_base(struct gh_fdt_check *check, int memory)
+{
+	bool chosen = fdt_getprop(check->tree, memory, "allocate-base", NULL) != NULL;
+	uint64_t base = 0;
+	int ret = gh_fdt_read_address(check->tree, memory, "base", &base);
+
+	if (ret < 0 || base % PAGE != 0)
+		gh_fdt_found(check, GH_RULE_SHM_BASE, memory, "0x%llx", (unsigned long long)base);
+	else if ((ret == 1) == chosen)
+		gh_fdt_found(check, GH_RULE_SHM_BASE, memory, "%s", chosen ? "both" : "neither");
+}
+
 static void check_shm(struct gh_fdt_check *check, int node)
 {
 	const void *tree = check->tree;
 	int memory = fdt_subnode_offset(tree, node, "memory");
-	uint64_t base = 0;
 	uint32_t label;
 
 	if (fdt_getprop(tree, node, "peer-default", NULL) == NULL)
 		gh_fdt_found(check, GH_RULE_SHM_PEER, node, "%s", "");
 	if (memory < 0 || gh_fdt_read_label(tree, memory, &label) != 1)
 		gh_fdt_found(check, GH_RULE_SHM_LABEL, memory < 0 ? node : memory, "%s", "");
-	if (memory >= 0 && (gh_fdt_read_address(tree, memory, "base", &base) < 0 || base % PAGE != 0))
-		gh_fdt_found(check, GH_RULE_SHM_BASE, memory, "0x%llx", (unsigned long long)base);
+	if (memory >= 0)
+		check_shm_base(check, memory);
 	if ((check->rules.quirks & GH_QUIRK_OPTIONAL_SHM_NODES) != 0 &&
 	    (memory < 0 || fdt_getprop(tree, memory, "optional", NULL) == NULL))
 		gh_fdt_found(check, GH_RULE_SHM_OPTIONAL, node, "%s", "");

@@ -4,6 +4,7 @@
 
 #include <libfdt.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME_MAX_OF_PROPERTY 255u
@@ -77,4 +78,18 @@ bool gh_fdt_is_sound(const void *tree, size_t size)
 {
 	return size >= sizeof(struct fdt_header) && fdt_check_header(tree) == 0 && fdt_totalsize(tree) <= size &&
 	       fdt_version(tree) >= 16 && has_sound_tags(tree) && fdt_check_full(tree, size) == 0;
+}
+
+const void *gh_fdt_align(const void *tree, size_t size, void **ret_copy)
+{
+	size_t total;
+
+	*ret_copy = NULL;
+	if ((uintptr_t)tree % sizeof(uint64_t) == 0 || size < sizeof(struct fdt_header))
+		return tree;
+	total = cell_at((const char *)tree + offsetof(struct fdt_header, totalsize));
+	if (total > size || total < sizeof(struct fdt_header))
+		total = sizeof(struct fdt_header); /* it is none, whatever comes then */
+	*ret_copy = malloc(total);
+	return *ret_copy != NULL ? memcpy(*ret_copy, tree, total) : NULL;
 }

@@ -9,6 +9,7 @@
 #include <libfdt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -67,9 +68,9 @@ int gh_fdt_read_address(const void *tree, int node, const char *name, uint64_t *
 
 int gh_fdt_read_label(const void *tree, int node, uint32_t *ret_label)
 {
-	int ret = gh_fdt_read_u32(tree, node, "label", ret_label);
+	int ret = gh_fdt_read_u32(tree, node, "qcom,label", ret_label);
 
-	return ret == 0 ? gh_fdt_read_u32(tree, node, "qcom,label", ret_label) : ret;
+	return ret == 0 ? gh_fdt_read_u32(tree, node, "label", ret_label) : ret;
 }
 
 int gh_fdt_read_reg(const void *tree, int node, int address_cells, int size_cells, unsigned int index,
@@ -114,9 +115,23 @@ int gh_fdt_cpus(const void *tree, int config)
 	return gh_fdt_path(tree, path != NULL ? path : "/cpus");
 }
 
+static bool has_failed(const void *tree, int node)
+{
+	const char *status = gh_fdt_read_string(tree, node, "status");
+
+	return status != NULL && strncmp(status, "fail", 4) == 0 && (status[4] == '\0' || status[4] == '-');
+}
+
 bool gh_fdt_is_cpu(const void *tree, int node)
 {
-	return gh_fdt_is_string(tree, node, "device_type", "cpu") && gh_fdt_is_enabled(tree, node);
+	return gh_fdt_is_string(tree, node, "device_type", "cpu") && !has_failed(tree, node);
+}
+
+bool gh_fdt_cpu_boots(const void *tree, int node, bool is_first)
+{
+	if (fdt_getprop(tree, node, "status", NULL) == NULL)
+		return is_first;
+	return gh_fdt_is_string(tree, node, "status", "okay");
 }
 
 bool gh_fdt_is_shm(const void *tree, int node)
@@ -205,7 +220,7 @@ static void check_memory_nodes(struct gh_fdt_check *check)
 
 static bool has_psci(const void *tree)
 {
-	bool second = false;
+	bool first = true;
 	int cpus = fdt_path_offset(tree, "/cpus");
 	int cpu;
 
@@ -216,12 +231,14 @@ static bool has_psci(const void *tree)
 		return false;
 	fdt_for_each_subnode(cpu, tree, cpus)
 	{
+		bool boots = gh_fdt_cpu_boots(tree, cpu, first);
+
 		if (!gh_fdt_is_cpu(tree, cpu))
 			continue;
 		if (fdt_getprop(tree, cpu, "cpu-idle-states", NULL) != NULL ||
-		    (second && gh_fdt_is_string(tree, cpu, "enable-method", "psci")))
+		    (!boots && gh_fdt_is_string(tree, cpu, "enable-method", "psci")))
 			return true;
-		second = true;
+		first = first && !boots;
 	}
 	return false;
 }
@@ -260,21 +277,31 @@ static int read_rules(const struct gh_fdt_rules *callers, struct gh_fdt_rules *o
 	return 0;
 }
 
+static int check_all(struct gh_fdt_check *check, size_t size)
+{
+	if (is_hopeless(check, size))
+		return 0;
+	check_root(check);
+	gh_fdt_check_config(check);
+	if (check->config < 0)
+		return 0;
+	gh_fdt_check_vdevices(check);
+	return gh_fdt_check_memory(check);
+}
+
 int gh_fdt_validate(const void *tree, size_t size, const struct gh_fdt_rules *rules,
 		    void (*each)(void *data, const struct gh_fdt_finding *finding), void *data)
 {
-	struct gh_fdt_check check = { .tree = tree, .report = each, .data = data };
-	int ret = 0;
+	struct gh_fdt_check check = { .report = each, .data = data };
+	void *aligned;
+	int ret;
 
 	if (tree == NULL || read_rules(rules, &check.rules) < 0)
 		return -EINVAL;
-	if (is_hopeless(&check, size))
-		return check.rejected;
-	check_root(&check);
-	gh_fdt_check_config(&check);
-	if (check.config >= 0) {
-		gh_fdt_check_vdevices(&check);
-		ret = gh_fdt_check_memory(&check);
-	}
+	check.tree = gh_fdt_align(tree, size, &aligned);
+	if (check.tree == NULL)
+		return -ENOMEM;
+	ret = check_all(&check, size);
+	free(aligned);
 	return ret < 0 ? ret : check.rejected;
 }

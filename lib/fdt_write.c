@@ -87,9 +87,3 @@ bool gh_fdt_is_string(const void *tree, int node, const char *name, const char *
 
 	return text != NULL && (size_t)length == strlen(value) + 1 && memcmp(text, value, (size_t)length) == 0;
 }
-
-bool gh_fdt_is_enabled(const void *tree, int node)
-{
-	return fdt_getprop(tree, node, "status", NULL) == NULL || gh_fdt_is_string(tree, node, "status", "okay") ||
-	       gh_fdt_is_string(tree, node, "status", "ok");
-}

@@ -35,7 +35,8 @@ static int sys_close(struct gh_sys *sys, int fd)
 static int sys_dup(struct gh_sys *sys, int fd, int lowest)
 {
 	(void)sys;
-	return result(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+	/* By number: some C libraries set the flag once more (F_SETFD), which is another call (sandbox_calls.c). */
+	return result(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)lowest));
 }
 
 static int sys_ioctl(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg)

@@ -39,7 +39,7 @@ struct gh_fdt_options {
 	 * A tree of the caller's to build on, copied; NULL: from nothing. What it has stays, with these exceptions: `memory`
 	 * nodes are replaced, the interrupt controller gets the addresses that the VM's really has, and Gunyah's configuration
 	 * is completed. Its root must have two address and two size cells, and an `arm,gic-v3` node, if there is one, must be a
-	 * child of the root with three interrupt cells. A `/cpus` node must have an enabled cpu for each vCPU.
+	 * child of the root with three interrupt cells. A `/cpus` node must have a cpu for each vCPU, whose status is not "fail".
 	 */
 	const void *base;
 	size_t base_size;         /**< Bytes that may be read at @c base; the tree may be shorter. */

@@ -18,7 +18,8 @@ GH_BEGIN_DECLS
  * @brief Make a vCPU.
  *
  * The vCPU belongs to the VM and goes with it. vCPU 0 boots the guest; the others wait, inside gh_vcpu_run(), until the guest
- * switches them on (PSCI CPU_ON). On Gunyah, vCPU n is the n-th enabled cpu node of the devicetree.
+ * switches them on (PSCI CPU_ON). On Gunyah, vCPU n is the n-th cpu node of the devicetree, those that
+ * have failed not counted.
  *
  * The first vCPU of a process claims the kick signal (gh_vm_options::kick_signal) by installing a handler for it.
  *

@@ -36,7 +36,7 @@ static int vm_create(struct gh_bvm *vm)
 
 	if (own == NULL)
 		return -ENOMEM;
-	fd = vm->sys->ioctl(vm->sys, vm->dev, abi->requests[GH_GZ_CREATE_VM].number,
+	fd = vm->sys->ioctl(vm->sys, vm->dev, abi->requests[GH_GZ_CREATE_VM],
 			    gh_gz_vm_type(abi, vm->caps.gpa_bits, vm->is_protected || vm->firmware_size != 0));
 	if (fd < 0) {
 		free(own);
@@ -60,7 +60,7 @@ static void vm_destroy(struct gh_bvm *vm)
 
 static int request(struct gh_bvm *vm, enum gh_request what, enum gh_gz_request which, const void *arg)
 {
-	int ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[which].number, (uintptr_t)arg);
+	int ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[which], (uintptr_t)arg);
 
 	return ret < 0 ? gh_diagnose(vm->failure, vm, what, ret, NULL) : 0;
 }
@@ -104,7 +104,7 @@ static int vm_map(struct gh_bvm *vm, const struct gh_region *region)
 
 	if (ret < 0)
 		return ret;
-	ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[GH_GZ_SET_USER_MEM].number, (uintptr_t)&arg);
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[GH_GZ_SET_USER_MEM], (uintptr_t)&arg);
 	/* A refused region stands in the kernel's table all the same: a guest would get whatever comes to its address. */
 	vm->spoilt = ret < 0;
 	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_MAP, ret, region) : 0;
@@ -182,7 +182,7 @@ static int set_irq_line(struct gh_bvm *vm, uint32_t line, bool level)
 {
 	const struct uapi_gzvm_irq_level arg = { .irq = UAPI_GZVM_IRQ_TYPE_SPI | line, .level = level };
 
-	return gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[GH_GZ_IRQ_LINE].number, (uintptr_t)&arg);
+	return gh_sys_ioctl0(vm->sys, vm->fd, gh_gz_abi(vm)->requests[GH_GZ_IRQ_LINE], (uintptr_t)&arg);
 }
 
 static int add_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on)

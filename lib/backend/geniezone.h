@@ -24,16 +24,13 @@ enum gh_gz_request {
 	GH_GZ_SET_DTB,
 	GH_GZ_GET_ONE_REG,
 	GH_GZ_SET_ONE_REG,
-	GH_GZ_RUN,
 	GH_GZ_REQUESTS,
 };
 
 struct gh_gz_abi {
-	struct {
-		unsigned long number;
-		const char *name; /* for failures */
-	} requests[GH_GZ_REQUESTS];
-	uint64_t gpa_size; /* capabilities */
+	unsigned long requests[GH_GZ_REQUESTS];
+	const char *enable_cap; /* for failures; the others' names are with their diagnoses */
+	uint64_t gpa_size;      /* capabilities */
 	uint64_t protected_vm;
 	uint32_t max_vcpus;
 	bool has_vm_types; /* CREATE_VM wants to know how wide addresses are, and whether the VM is protected */

@@ -27,7 +27,7 @@ struct probed {
 
 static int ask(const struct probed *probed, int fd, enum gh_gz_request request, const void *arg)
 {
-	return gh_sys_ioctl0(probed->sys, fd, probed->abi->requests[request].number, (uintptr_t)arg);
+	return gh_sys_ioctl0(probed->sys, fd, probed->abi->requests[request], (uintptr_t)arg);
 }
 
 /* Declared without an argument, and takes a pointer all the same. */
@@ -74,7 +74,7 @@ static void look_at_vcpu(const struct probed *probed)
 	const struct uapi_gzvm_one_reg arg = { .id = UAPI_GZVM_REG_PSTATE };
 	struct gh_sys *sys = probed->sys;
 	int ret;
-	int fd = sys->ioctl(sys, probed->vm, probed->abi->requests[GH_GZ_CREATE_VCPU].number, 0);
+	int fd = sys->ioctl(sys, probed->vm, probed->abi->requests[GH_GZ_CREATE_VCPU], 0);
 
 	if (fd < 0)
 		return;
@@ -142,7 +142,7 @@ static void look_at_vm(struct probed *probed, int dev)
 {
 	struct gh_sys *sys = probed->sys;
 
-	probed->vm = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CREATE_VM].number,
+	probed->vm = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CREATE_VM],
 				gh_gz_vm_type(probed->abi, probed->caps->gpa_bits, false));
 	if (probed->vm < 0)
 		return;
@@ -162,7 +162,7 @@ static int probe(struct probed *probed, int dev)
 	struct gh_sys *sys = probed->sys;
 	uint64_t gpa_bits = 0;
 	uint64_t protected_vms = 0;
-	int ret = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CHECK_EXTENSION].number, 0);
+	int ret = sys->ioctl(sys, dev, probed->abi->requests[GH_GZ_CHECK_EXTENSION], 0);
 
 	/* Foreign devices refuse the request; Qualcomm's old one refuses everything alike, so ask for a real answer, too. */
 	if ((ret != -EINVAL && ret != -EFAULT) ||

@@ -41,10 +41,10 @@ static int enable(struct gh_bvm *vm, uint64_t sub, uint64_t value, struct uapi_g
 	int ret;
 
 	*ret_cap = (struct uapi_gzvm_enable_cap){ .cap = abi->protected_vm, .args = { sub, value } };
-	ret = gh_sys_ioctl0(vm->sys, vm->fd, abi->requests[GH_GZ_ENABLE_CAP].number, (uintptr_t)ret_cap);
+	ret = gh_sys_ioctl0(vm->sys, vm->fd, abi->requests[GH_GZ_ENABLE_CAP], (uintptr_t)ret_cap);
 	if (ret == 0)
 		return 0;
-	return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, ret, STEP, abi->requests[GH_GZ_ENABLE_CAP].name,
+	return gh_fail_as(vm->failure, GH_CAUSE_FIRMWARE, ret, STEP, abi->enable_cap,
 			  "Start the VM without protection, or use a device whose hypervisor protects VMs.",
 			  "The hypervisor refuses (sub-command %llu of the capability for protected VMs).",
 			  (unsigned long long)sub);

@@ -8,6 +8,7 @@
  */
 #include "geniezone.h"
 
+#include "../diagnosis.h"
 #include "../exit.h"
 #include "../points.h"
 
@@ -27,8 +28,7 @@ static int set_register(struct gh_bvcpu *vcpu, uint64_t id, uint64_t value)
 {
 	const struct uapi_gzvm_one_reg arg = { .id = id, .host = (uintptr_t)&value };
 
-	return gh_sys_ioctl0(vcpu->vm->sys, vcpu->fd, gh_gz_abi(vcpu->vm)->requests[GH_GZ_SET_ONE_REG].number,
-			     (uintptr_t)&arg);
+	return gh_sys_ioctl0(vcpu->vm->sys, vcpu->fd, gh_gz_abi(vcpu->vm)->requests[GH_GZ_SET_ONE_REG], (uintptr_t)&arg);
 }
 
 static void close_vcpu(struct gh_bvcpu *vcpu)
@@ -47,7 +47,7 @@ int gh_gz_vcpu_create(struct gh_bvcpu *vcpu)
 
 	if (run == NULL)
 		return -ENOMEM;
-	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, abi->requests[GH_GZ_CREATE_VCPU].number, vcpu->id);
+	ret = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, abi->requests[GH_GZ_CREATE_VCPU], vcpu->id);
 	if (ret < 0) {
 		free(run);
 		return gh_diagnose(vcpu->vm->failure, vcpu->vm, GH_REQUEST_ADD_VCPU, ret, NULL);
@@ -137,7 +137,7 @@ static __attribute__((noinline, cold)) int run_is_broken(struct gh_bvcpu *vcpu)
 {
 	const struct uapi_gzvm_run *run = vcpu->run;
 
-	return gh_fail(vcpu->failure, -EPROTO, "run a vCPU", gh_gz_abi(vcpu->vm)->requests[GH_GZ_RUN].name,
+	return gh_fail(vcpu->failure, -EPROTO, "run a vCPU", vcpu->vm->ops->diagnoses->names[GH_REQUEST_RUN],
 		       "Report it to the kernel's authors; the vCPU cannot go on.",
 		       "The run buffer breaks the kernel's interface: reason 0x%x, address 0x%llx, width %llu.",
 		       run->exit_reason, (unsigned long long)run->u.mmio.gpa, (unsigned long long)run->u.mmio.width);

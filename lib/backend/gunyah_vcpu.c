@@ -13,8 +13,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define STEP_CREATE "create a vCPU"
+
+/* How often the kernel is asked whether a vCPU is on. */
+#define OFF_NAP_NS 4000000L
 
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +56,7 @@ int gh_gunyah_vcpu_create(struct gh_bvcpu *vcpu)
 
 	if (vcpu->id >= tree->n_cpus)
 		return gh_fail_cause(vcpu->vm->failure, -EINVAL, GH_CAUSE_VCPU_NOT_IN_TREE, STEP_CREATE, NULL,
-				     "vCPU %u has no node in the devicetree, which has %u enabled cpu nodes.", vcpu->id,
+				     "vCPU %u has no node in the devicetree, which has %u cpu nodes.", vcpu->id,
 				     tree->n_cpus);
 	ret = gh_gunyah_add_function(vcpu->vm, UAPI_GUNYAH_FN_VCPU, &arg, sizeof(arg));
 	if (ret < 0)
@@ -107,12 +111,16 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 }
 
 /*
- * Some kernels have a vCPU only when the guest has switched it on (section 4, 22): others let it sleep until then. Afterwards
- * it is an error, and of the boot vCPU always.
+ * Some kernels have a vCPU only while the guest has switched it on (section 4, 22): others let it sleep until then. Of the boot
+ * vCPU it is an error. A guest can leave its vCPUs off for good, so the wait is a long one; a signal ends it as it ends RUN.
  */
-static bool may_be_off(const struct gh_bvcpu *vcpu, int ret)
+static int await_power(const struct gh_bvcpu *vcpu)
 {
-	return ret == -ENODEV && vcpu->id != 0 && vcpu->exit.raw_reason == UAPI_GUNYAH_EXIT_UNKNOWN;
+	const struct timespec time = { .tv_sec = 0, .tv_nsec = OFF_NAP_NS };
+
+	if (__atomic_load_n(vcpu->kicked, __ATOMIC_RELAXED) != 0)
+		return -EAGAIN;
+	return vcpu->vm->sys->ppoll(vcpu->vm->sys, NULL, 0, &time) == -EINTR ? -EINTR : -EAGAIN;
 }
 
 /* An entry that ended with anything but a load or a store. */
@@ -129,8 +137,8 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
-	if (may_be_off(vcpu, ret))
-		return -EAGAIN;
+	if (ret == -ENODEV && nothing && vcpu->id != 0)
+		return await_power(vcpu);
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;
 	ret = gh_gunyah_decode(page, &vcpu->exit);

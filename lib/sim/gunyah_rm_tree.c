@@ -13,12 +13,6 @@
 /* Base address of the observed platform for a tree that has none. It is below the memory range, so START fails later. */
 #define BASE_DEFAULT 0x28800000ull
 
-/* Kinds of vdevices that a resource manager knows; of these, doorbells and shared memory concern a VMM. */
-static const char *const vdevice_types[] = {
-	"doorbell", "doorbell-source", "message-queue", "message-queue-pair", "rm-rpc",     "shm",
-	"iomem",    "shm-doorbell",    "virtio-mmio",   "vsmmu-v2",           "vrtc-pl031", "segments",
-};
-
 const char *gunyah_rm_string(const void *fdt, int node, const char *name)
 {
 	int length;
@@ -222,43 +216,61 @@ static int read_gic(const void *fdt, int config, struct rm_tree *tree)
 	return read_gic_reg(fdt, gic, tree);
 }
 
-static bool is_cpu(const void *fdt, int node)
+enum cpu_status { CPU_BAD, CPU_FAILED, CPU_SILENT, CPU_OKAY, CPU_DISABLED };
+
+static enum cpu_status cpu_status(const void *fdt, int node)
 {
-	const char *type = gunyah_rm_string(fdt, node, "device_type");
 	const char *status = gunyah_rm_string(fdt, node, "status");
 
-	if (type == NULL || strcmp(type, "cpu") != 0)
-		return false;
-	return status == NULL || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+	if (fdt_getprop(fdt, node, "status", NULL) == NULL)
+		return CPU_SILENT;
+	if (status == NULL)
+		return CPU_BAD;
+	if (strcmp(status, "fail") == 0 || strncmp(status, "fail-", 5) == 0)
+		return CPU_FAILED;
+	if (strcmp(status, "okay") == 0)
+		return CPU_OKAY;
+	return strcmp(status, "disabled") == 0 ? CPU_DISABLED : CPU_BAD;
 }
 
-static bool can_be_started(const void *fdt, int node)
+static bool can_be_started(const void *fdt, int cpus, int node)
 {
 	const char *method = gunyah_rm_string(fdt, node, "enable-method");
 
+	if (method == NULL)
+		method = gunyah_rm_string(fdt, cpus, "enable-method");
 	return method != NULL && (strcmp(method, "psci") == 0 || strcmp(method, "qcom,gunyah-hvc") == 0);
 }
 
-/* Number N of a vCPU is its place among the enabled cpu nodes; `reg` has no part in it. */
+/*
+ * Number N of a vCPU is its place among the cpu nodes that have not failed; `reg` has no part in it. The first without a status
+ * boots, if none has before; a disabled one is there, and is switched on later.
+ */
 static int read_cpus(const void *fdt, int vcpus, struct rm_tree *tree)
 {
 	const char *path = vcpus < 0 ? NULL : gunyah_rm_string(fdt, vcpus, "config");
 	int cpus = path_offset(fdt, path != NULL ? path : "/cpus");
+	unsigned int booting = 0;
 	int node;
 
 	if (cpus < 0)
 		return -EINVAL;
 	fdt_for_each_subnode(node, fdt, cpus)
 	{
-		if (fdt_getprop(fdt, node, "status", NULL) != NULL && gunyah_rm_string(fdt, node, "status") == NULL)
-			return -EINVAL;
-		if (!is_cpu(fdt, node))
+		const char *type = gunyah_rm_string(fdt, node, "device_type");
+		enum cpu_status status = cpu_status(fdt, node);
+
+		if (type == NULL || strcmp(type, "cpu") != 0 || status == CPU_FAILED)
 			continue;
-		if (tree->cpus > 0 && !can_be_started(fdt, node))
+		if (status == CPU_BAD)
+			return -EINVAL;
+		if (status == CPU_OKAY || (status == CPU_SILENT && booting == 0))
+			booting++;
+		else if (!can_be_started(fdt, cpus, node))
 			return -EINVAL;
 		tree->cpus++;
 	}
-	if (tree->cpus == 0)
+	if (booting == 0)
 		return -EINVAL;
 	return tree->cpus > RM_CPUS_MAX ? -ENODEV : 0;
 }
@@ -279,9 +291,9 @@ static int read_vcpus(const void *fdt, int config, struct rm_tree *tree)
 
 static int read_label(const void *fdt, int node, uint32_t *ret_label)
 {
-	int ret = gunyah_rm_u32(fdt, node, "label", ret_label);
+	int ret = gunyah_rm_u32(fdt, node, "qcom,label", ret_label);
 
-	return ret == -ENOENT ? gunyah_rm_u32(fdt, node, "qcom,label", ret_label) : ret;
+	return ret == -ENOENT ? gunyah_rm_u32(fdt, node, "label", ret_label) : ret;
 }
 
 /* `interrupts` is <type number flags>; type 0 is a shared one, and only those reach the simulated controller. */
@@ -295,13 +307,12 @@ static int read_doorbell(const void *fdt, int node, struct rm_tree *tree)
 		return -EINVAL;
 	bell->node = node;
 	bell->spi = RM_NO_SPI;
-	if (cells != NULL && length != 12)
+	if (fdt_getprop(fdt, node, "peer-default", NULL) == NULL && gunyah_rm_string(fdt, node, "peer") == NULL)
 		return -EINVAL;
-	if (cells != NULL && fdt32_ld(&cells[0]) == 0) {
+	/* What is not understood is ignored, and such a doorbell raises nothing here. */
+	if (cells != NULL && length == 12 && fdt32_ld(&cells[0]) == 0 && fdt32_ld(&cells[1]) <= 987 &&
+	    ((fdt32_ld(&cells[2]) & 0xf) == 1 || (fdt32_ld(&cells[2]) & 0xf) == 4))
 		bell->spi = fdt32_ld(&cells[1]);
-		if (bell->spi > 987)
-			return -EINVAL;
-	}
 	tree->doorbell_count++;
 	return 0;
 }
@@ -320,18 +331,21 @@ static int read_shm(const void *fdt, int node, struct rm_tree *tree)
 	if (ret == -EINVAL || (ret == 0 && (shm->base & PAGE_MASK) != 0))
 		return -EINVAL;
 	shm->has_base = ret == 0;
+	if (shm->has_base == (fdt_getprop(fdt, memory, "allocate-base", NULL) != NULL))
+		return -EINVAL;
 	shm->optional = fdt_getprop(fdt, memory, "optional", NULL) != NULL;
 	shm->node = node;
 	tree->shm_count++;
 	return 0;
 }
 
+/* Other types are for other kinds of VMs, or unknown and ignored. */
 static int read_vdevice(const void *fdt, int node, struct rm_tree *tree)
 {
 	const char *type = gunyah_rm_string(fdt, node, "vdevice-type");
 
 	if (type == NULL)
-		return -EINVAL;
+		return 0;
 	if (strcmp(type, "doorbell") == 0)
 		return read_doorbell(fdt, node, tree);
 	if (strcmp(type, "shm") == 0 || strcmp(type, "shm-doorbell") == 0)
@@ -339,11 +353,7 @@ static int read_vdevice(const void *fdt, int node, struct rm_tree *tree)
 	if (strcmp(type, "message-queue") == 0 &&
 	    (fdt_getprop(fdt, node, "is-sender", NULL) == NULL) == (fdt_getprop(fdt, node, "is-receiver", NULL) == NULL))
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(vdevice_types) / sizeof(vdevice_types[0]); i++) {
-		if (strcmp(type, vdevice_types[i]) == 0)
-			return 0;
-	}
-	return -EINVAL;
+	return 0;
 }
 
 static int read_vdevices(const void *fdt, int config, struct rm_tree *tree)

@@ -82,8 +82,8 @@ static void write_cpu(struct writer *writer, enum tree_defect defect, unsigned i
 	u32(writer, "reg", index);
 	if (defect != TREE_NO_ENABLE_METHOD)
 		string(writer, "enable-method", "psci");
-	if (defect == TREE_DISABLED_CPU && index == 0)
-		string(writer, "status", "disabled");
+	if (defect == TREE_FAILED_CPU && index == 0)
+		string(writer, "status", "fail-thermal");
 	end(writer);
 }
 

@@ -55,7 +55,7 @@ enum tree_defect {
 	TREE_STATIC_AFFINITY,
 	TREE_NO_CPUS_NODE,
 	TREE_NO_ENABLE_METHOD, /* of the second cpu */
-	TREE_DISABLED_CPU,     /* no defect: the first cpu is no vCPU */
+	TREE_FAILED_CPU,       /* no defect: the first cpu is no vCPU */
 	TREE_NO_GENERATE,
 	TREE_BELL_NO_LABEL,
 	TREE_BELL_SHORT_INTERRUPTS,

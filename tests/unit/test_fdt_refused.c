@@ -506,6 +506,28 @@ START_TEST(test_base_garbage)
 }
 END_TEST
 
+/* A tree that is part of the program can be anywhere. */
+START_TEST(test_base_anywhere)
+{
+	const struct gh_fdt_options defaults = GH_FDT_OPTIONS_INIT;
+	struct gh_fdt_options options = defaults;
+	size_t size = fdt_totalsize(base);
+	const void *blob = NULL;
+	char *room = malloc(size + 8);
+
+	ck_assert_ptr_nonnull(room);
+	options.base = memcpy(room + _i, base, size);
+	options.base_size = size;
+	(void)add_vcpu(vm, 0);
+	gh_fdt_close(fdt);
+	ck_assert_int_eq(gh_fdt_open(vm, &options, &fdt), 0);
+	free(room);
+	ck_assert_int_eq(gh_fdt_finish(fdt, DTB_GPA, 0), 0);
+	ck_assert_int_eq(gh_fdt_blob(fdt, &blob, &size), 0);
+	ck_assert_int_eq(fdt_check_full(blob, size), 0);
+}
+END_TEST
+
 START_TEST(test_base_too_large)
 {
 	struct gh_fdt_options options = GH_FDT_OPTIONS_INIT;
@@ -646,7 +668,7 @@ START_TEST(test_base_unfit)
 	case 3: /* too few cpus */
 		node = add_node(add_node(0, "cpus"), "cpu@0");
 		ck_assert_int_eq(fdt_setprop_string(base, node, "device_type", "cpu"), 0);
-		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "disabled"), 0);
+		ck_assert_int_eq(fdt_setprop_string(base, node, "status", "fail"), 0);
 		break;
 	default: /* no phandle is left */
 		ck_assert_int_eq(fdt_setprop_u32(base, add_node(0, "last"), "phandle", 0xfffffffe), 0);
@@ -727,6 +749,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_controllers, 0, sizeof(controllers) / sizeof(controllers[0]));
 	tcase_add_test(tcase, test_gunyah);
 	tcase_add_test(tcase, test_base_garbage);
+	tcase_add_loop_test(tcase, test_base_anywhere, 0, 9);
 	tcase_add_test(tcase, test_base_too_large);
 	tcase_add_test(tcase, test_base_cells);
 	tcase_add_test(tcase, test_base_kept);

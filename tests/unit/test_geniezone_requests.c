@@ -6,12 +6,15 @@
 #include "geniezone_devices.h"
 #include "table.h"
 
+#include "../../lib/diagnosis.h"
 #include "../../lib/uapi/gzvm.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define FIRMWARE_GPA UINT64_C(0x7fc00000)
 #define SWIOTLB_GPA UINT64_C(0x90000000)
@@ -303,6 +306,83 @@ START_TEST(test_protected)
 }
 END_TEST
 
+/* --- refusals --------------------------------------------------------------------------------------------------------- */
+
+static unsigned long refused; /* this request is not made, */
+static unsigned int nth;      /* when it comes for the n-th time from 0 */
+
+static int refuse_request(unsigned long request, uintptr_t arg)
+{
+	(void)arg;
+	return request == refused && nth-- == 0 ? -EIO : 0;
+}
+
+static const struct {
+	unsigned long request;
+	unsigned int nth;
+	int ret;
+} refusals[] = {
+	{ 0xc03092e0, 0, -EIO }, { 0xc03092e0, 1, -EIO }, { 0x403092a3, 0, -EIO }, { 0x403092a3, 1, -EIO },
+	{ 0x9241, 0, -EIO },     { 0x9241, 1, -EIO },     { 0x401092ac, 0, -EIO }, { 0x401092ac, 1, -EIO },
+	{ 0x401092ac, 2, -EIO }, { 0x401092ac, 3, 0 }, /* of the second vCPU: PSCI sets it anyway */
+	{ 0x401092ff, 0, -EIO },
+};
+
+/* None of them is left out of account: the start fails, and the failure has the request with its number. */
+START_TEST(test_refusal)
+{
+	char number[16];
+	int ret;
+
+	begin(V9);
+	ck_assert_int_eq(gh_vm_set_firmware(vm, FIRMWARE_GPA, 4 * MIB), 0);
+	map_at(vm, RAM_GPA, RAM_SIZE, GH_MEMORY_RWX);
+	map_at(vm, FIRMWARE_GPA, 4 * MIB, GH_MEMORY_RWX);
+	ck_assert_int_eq(gh_vm_set_entry(vm, 0x80001000, DTB_GPA), 0);
+	ck_assert_int_eq(gh_vm_set_dtb(vm, DTB_GPA, 0x3000), 0);
+	(void)add_vcpu(vm, 0);
+	(void)add_vcpu(vm, 1);
+	refused = refusals[_i].request;
+	nth = refusals[_i].nth;
+	table_on_ioctl = refuse_request;
+	ret = gh_vm_start(vm);
+	table_on_ioctl = NULL;
+	ck_assert_int_eq(ret, refusals[_i].ret);
+	(void)snprintf(number, sizeof(number), "(0x%lx)", refused);
+	if (ret < 0)
+		ck_assert_ptr_nonnull(strstr(gh_vm_failure(vm)->request, number));
+	end();
+}
+END_TEST
+
+/* Failures have each request with its number (sections 1.2 and 6.1). */
+START_TEST(test_names)
+{
+	static const struct {
+		enum gh_request request;
+		const char *geniezone;
+		const char *halla;
+	} names[] = {
+		{ GH_REQUEST_CREATE_VM, "(0x9201)", "(0x4c01)" },
+		{ GH_REQUEST_MAP, "(0x40209246)", "(0x40204c41)" },
+		{ GH_REQUEST_INTERRUPT_CONTROLLER, "(0xc03092e0)", "(0xc0304c80)" },
+		{ GH_REQUEST_SET_DTB, "(0x401092ff)", "(0x40104c04)" },
+		{ GH_REQUEST_ADD_VCPU, "(0x9241)", "(0x4c20)" },
+		{ GH_REQUEST_SET_REGISTER, "(0x401092ac)", "(0x40104c29)" },
+		{ GH_REQUEST_RUN, "(0x9280)", "(0x4c21)" },
+		{ GH_REQUEST_FAULT, "(0x9280)", "(0x4c21)" },
+		{ GH_REQUEST_IRQFD, "(0x40209276)", "(0x40204c61)" },
+		{ GH_REQUEST_IRQ_LINE, "(0x40089261)", "(0x40084c62)" },
+		{ GH_REQUEST_IOEVENTFD, "(0x40409279)", "(0x40404ca0)" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ck_assert_ptr_nonnull(strstr(gh_geniezone_diagnoses.names[names[i].request], names[i].geniezone));
+		ck_assert_ptr_nonnull(strstr(gh_halla_diagnoses.names[names[i].request], names[i].halla));
+	}
+}
+END_TEST
+
 /* --- lines and doorbells ---------------------------------------------------------------------------------------------- */
 
 static void start_simple(int index)
@@ -353,6 +433,35 @@ START_TEST(test_level)
 	told(V5, "40209276 gsi 5 flags 2 resample\n40209276 gsi 6 flags 2 resample\n"
 		 "40209276 gsi 5 flags 1\n40209276 gsi 6 flags 1\n");
 	end();
+}
+END_TEST
+
+/* Nothing to tell acknowledgements to: no line, which would never be lowered. */
+START_TEST(test_no_eventfd)
+{
+	struct gh_irqfd_options options = GH_IRQFD_OPTIONS_INIT;
+	struct gh_irqfd *irqfd = NULL;
+	bool found = false;
+
+	options.fd = eventfd(0, EFD_CLOEXEC);
+	options.line = 5;
+	options.flags = GH_IRQ_LEVEL;
+	for (unsigned long n = 1; !found; n++) {
+		int ret;
+
+		start_simple(V5);
+		table_counts = true;
+		table_arm(n, -EMFILE);
+		ret = gh_irqfd_add(vm, &options, &irqfd);
+		table_counts = false;
+		ck_assert(table_fired());
+		found = strcmp(table_victim(), "eventfd") == 0;
+		table_arm(0, 0);
+		if (found)
+			ck_assert_int_eq(ret, -EMFILE);
+		end();
+	}
+	(void)close(options.fd);
 }
 END_TEST
 
@@ -413,6 +522,9 @@ int main(void)
 	tcase_add_loop_test(tcase, test_no_firmware, 0, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_firmware, R0 + 1, GZ_DEVICES);
 	tcase_add_loop_test(tcase, test_protected, R0 + 1, GZ_DEVICES);
+	tcase_add_loop_test(tcase, test_refusal, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
+	tcase_add_test(tcase, test_names);
+	tcase_add_test(tcase, test_no_eventfd);
 	tcase_add_loop_test(tcase, test_edge, 0, GZ_DEVICES);
 	tcase_add_test(tcase, test_level);
 	tcase_add_loop_test(tcase, test_irq_line, V9, GZ_DEVICES);

@@ -159,6 +159,20 @@ START_TEST(test_raw_reason)
 }
 END_TEST
 
+/* Where the run loop reaches into the buffer: a byte for the kernel, and the answer. */
+START_TEST(test_places)
+{
+	static const struct result list[] = { { 0, STORE(1) } };
+	const struct gh_bvcpu *made;
+
+	begin(_i == 1 ? "sim:halla" : GENIEZONE, list);
+	made = (const struct gh_bvcpu *)(const void *)vcpu;
+	ck_assert_ptr_eq((void *)(uintptr_t)made->immediate_exit, (char *)made->run + 4);
+	ck_assert_ptr_eq(made->answer, (char *)made->run + 16);
+	end();
+}
+END_TEST
+
 /* --- results ------------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_refused)
@@ -181,8 +195,10 @@ START_TEST(test_refused)
 		begin(GENIEZONE, &cases[i].result);
 		ck_assert_int_eq(gh_vcpu_run(vcpu, &exit), cases[i].ret);
 		ck_assert(failure_is(gh_vcpu_failure(vcpu), cases[i].ret));
-		if (cases[i].is_broken)
+		if (cases[i].is_broken) {
 			ck_assert_ptr_nonnull(strstr(gh_vcpu_failure(vcpu)->cause, "breaks the kernel's interface"));
+			ck_assert_ptr_nonnull(strstr(gh_vcpu_failure(vcpu)->request, "(0x9280)"));
+		}
 		end();
 	}
 }
@@ -359,6 +375,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_exit, 0, (int)COUNT(exits));
 	tcase_add_loop_test(tcase, test_kernel_exit, 0, (int)COUNT(kernel_exits));
 	tcase_add_test(tcase, test_raw_reason);
+	tcase_add_loop_test(tcase, test_places, 0, 2);
 	tcase_add_test(tcase, test_refused);
 	tcase_add_test(tcase, test_interrupted);
 	tcase_add_loop_test(tcase, test_nothing, 0, 2);

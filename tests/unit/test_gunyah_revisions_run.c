@@ -4,10 +4,12 @@
 
 #include "table.h"
 
+#include "../../lib/backend.h"
 #include "../../lib/uapi/gunyah.h"
 
 #include <errno.h>
 #include <gh/loop.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define BELL UINT64_C(0x4000)
@@ -148,6 +150,52 @@ START_TEST(test_vcpu_comes_later)
 	ck_assert_uint_eq(gh_vcpu_failure(rig.vcpus[0])->cause_id, GH_CAUSE_VCPU_NOT_IN_TREE);
 	table_instead = NULL;
 	ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.gpa, 0x3000);
+	revision_close(&rig);
+}
+END_TEST
+
+static int absent; /* the descriptor of a vCPU that stays off */
+static atomic_uint asked;
+
+static bool is_off(int fd, unsigned long request, uintptr_t arg, int *ret_result)
+{
+	(void)arg;
+	if (request != UAPI_GUNYAH_RUN || fd != absent)
+		return false;
+	(void)atomic_fetch_add(&asked, 1);
+	*ret_result = -ENODEV;
+	return true;
+}
+
+static void await_question(unsigned int after)
+{
+	for (unsigned int i = 0; atomic_load(&asked) <= after && i < 30000; i++)
+		pause_ms(1);
+	ck_assert_uint_gt(atomic_load(&asked), after);
+}
+
+/* It hears of kicks and of the VM's end. */
+START_TEST(test_vcpu_never_comes)
+{
+	const struct gh_loop_options options = GH_LOOP_OPTIONS_INIT;
+	struct runner runner;
+	struct rig rig;
+
+	if (has_quirk(&revisions[_i], GH_QUIRK_NO_END_EXIT))
+		return;
+	rig_start(&rig, &revisions[_i], "off", 2);
+	absent = ((struct gh_bvcpu *)(void *)rig.vcpus[1])->fd;
+	atomic_store(&asked, 0);
+	table_instead = is_off;
+	runner_begin(&runner, rig.vcpus[1]);
+	await_question(1);
+	ck_assert_int_eq(gh_vcpu_kick(rig.vcpus[1]), 0);
+	ck_assert(runner_returns(&runner));
+	runner_end(&runner);
+	ck_assert_int_eq(runner.ret, 0);
+	ck_assert_uint_eq(runner.kind, GH_EXIT_INTERRUPTED);
+	ck_assert_int_eq(gh_vm_run(rig.vm, &options), GH_STOP_POWER_OFF);
+	table_instead = NULL;
 	revision_close(&rig);
 }
 END_TEST
@@ -481,6 +529,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_end_of_all, 0, revision_count);
 	tcase_add_loop_test(tcase, test_end_on_request, 0, revision_count);
 	tcase_add_loop_test(tcase, test_vcpu_comes_later, 0, revision_count);
+	tcase_add_loop_test(tcase, test_vcpu_never_comes, 0, revision_count);
 	tcase_add_loop_test(tcase, test_close_while_it_runs, 0, revision_count);
 	tcase_add_loop_test(tcase, test_answers, 0, revision_count);
 	tcase_add_loop_test(tcase, test_kick_with_an_answer, 0, revision_count);

@@ -99,13 +99,37 @@ START_TEST(test_resume_action)
 }
 END_TEST
 
-/* The kernel's own number, whatever the exit before was. */
+/* A store that a kernel should have taken for a doorbell rings it; the load that comes next is the VMM's. */
+START_TEST(test_load_behind_a_bell)
+{
+	static const struct result list[] = {
+		{ 0, { .exit_reason = 1, .u.mmio = { .gpa = 0x4000, .width = 4, .is_write = 1 } }, 0 },
+		{ 0, { .exit_reason = 1, .u.mmio = { .gpa = 0x4000, .width = 4 } }, 0 },
+	};
+	struct gh_ioevent_options options = GH_IOEVENT_OPTIONS_INIT;
+	struct gh_ioevent *bell = NULL;
+	struct rig rig;
+
+	begin(&rig, ANDROID, list);
+	options.gpa = 0x4000;
+	options.width = 4;
+	options.flags = GH_IOEVENT_DATAMATCH;
+	ck_assert_int_eq(gh_ioevent_add(rig.vm, &options, &bell), 0);
+	ck_assert_uint_eq(run_once(rig.vcpus[0])->mmio.is_store, 0);
+	ck_assert_uint_eq(take_count(gh_ioevent_fd(bell)), 1);
+	end(&rig);
+}
+END_TEST
+
+/* The kernel's own number, whatever the exit before was; and where the run loop reaches into the page. */
 START_TEST(test_raw_reason)
 {
 	static const struct result list[] = { { 0, { .exit_reason = 77 }, 0 }, { 0, STORE(1), 0 } };
 	struct rig rig;
 
 	begin(&rig, ANDROID, list);
+	ck_assert_ptr_eq((void *)(uintptr_t)((struct gh_bvcpu *)(void *)rig.vcpus[0])->immediate_exit, (char *)page);
+	ck_assert_ptr_eq(((struct gh_bvcpu *)(void *)rig.vcpus[0])->answer, (char *)page + 24);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->kind, GH_EXIT_UNKNOWN);
 	ck_assert_uint_eq(run_once(rig.vcpus[0])->raw_reason, 1);
 	end(&rig);
@@ -140,13 +164,15 @@ START_TEST(test_error)
 }
 END_TEST
 
-/* A vCPU that the kernel does not know yet: never the first, and none that has run. */
+/* A vCPU that the kernel does not know yet, or any more: never the first. */
 START_TEST(test_not_yet)
 {
 	static const struct result list[] = { { -ENODEV, { .exit_reason = 0 }, 0 },
 					      { -ENODEV, { .exit_reason = 0 }, 0 },
 					      { 0, STORE(5), 0 },
-					      { -ENODEV, { .exit_reason = 0 }, 0 } };
+					      { -ENODEV, { .exit_reason = 0 }, 0 },
+					      { 0, STORE(6), 0 },
+					      { -ENODEV, STORE(7), 0 } };
 	const struct revision revision = { .device = ANDROID };
 	const struct gh_exit *exit = NULL;
 	struct rig rig;
@@ -155,8 +181,10 @@ START_TEST(test_not_yet)
 	page = ((struct gh_bvcpu *)(void *)rig.vcpus[_i])->run;
 	results = list;
 	table_instead = instead;
-	if (_i == 1)
+	if (_i == 1) {
 		ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 5);
+		ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 6);
+	}
 	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[_i], &exit), -ENODEV);
 	end(&rig);
 }
@@ -190,6 +218,21 @@ START_TEST(test_silence)
 		ck_assert_uint_eq(exit->stop.cause, GH_STOP_OTHER);
 		ck_assert_uint_eq(exit->raw_reason, 0);
 	}
+	end(&rig);
+}
+END_TEST
+
+/* What is said is no silence: an exit with EINTR, and an error. */
+START_TEST(test_no_silence)
+{
+	static const struct result list[] = { { -EINTR, STORE(5), 0 }, { -EPERM, { .exit_reason = 0 }, 0 } };
+	const struct gh_exit *exit = NULL;
+	struct rig rig;
+
+	begin(&rig, SILENT, list);
+	ck_assert_uint_eq(run_once(rig.vcpus[0])->mmio.value, 5);
+	ck_assert_int_eq(gh_vcpu_run(rig.vcpus[0], &exit), -EPERM);
+	ck_assert_uint_eq(starts, 0);
 	end(&rig);
 }
 END_TEST
@@ -233,11 +276,13 @@ int main(void)
 	TCase *tcase = add_case(suite, "gunyah_vcpu");
 
 	tcase_add_loop_test(tcase, test_resume_action, 0, 2);
+	tcase_add_test(tcase, test_load_behind_a_bell);
 	tcase_add_test(tcase, test_raw_reason);
 	tcase_add_test(tcase, test_positive);
 	tcase_add_test(tcase, test_error);
 	tcase_add_loop_test(tcase, test_not_yet, 0, 2);
 	tcase_add_loop_test(tcase, test_silence, 0, 7);
+	tcase_add_test(tcase, test_no_silence);
 	tcase_add_test(tcase, test_small_page);
 	return run_suite(suite);
 }

@@ -24,11 +24,12 @@ static const struct {
 	{ { .defect = TREE_NO_INTERRUPTS }, STARTS },
 	{ { .defect = TREE_PHANDLE_CONFIG }, STARTS },
 	{ { .defect = TREE_GIC_NO_REG }, STARTS },
-	{ { .cpus = 2, .defect = TREE_DISABLED_CPU }, STARTS },
+	{ { .cpus = 2, .defect = TREE_FAILED_CPU }, STARTS },
 	{ { .cpus = 8 }, STARTS },
 	{ { .bells = bells, .bell_count = 2 }, STARTS },
 	{ { .bells = same_bells, .bell_count = 2 }, STARTS },
 	{ { .shms = shms, .shm_count = 1 }, STARTS }, /* of a region that is not there */
+	{ { .defect = TREE_UNKNOWN_VDEVICE }, STARTS },
 	{ { .defect = TREE_NO_CONFIG }, REFUSED_HERE },
 	{ { .defect = TREE_NO_IMAGE_NAME }, REFUSED_HERE },
 	{ { .defect = TREE_NO_MEMORY_CONFIG }, REFUSED_HERE },
@@ -44,12 +45,11 @@ static const struct {
 	{ { .defect = TREE_STATIC_AFFINITY }, REFUSED_HERE },
 	{ { .defect = TREE_NO_CPUS_NODE }, REFUSED_HERE },
 	{ { .no_cpu = true }, REFUSED_HERE },
-	{ { .defect = TREE_DISABLED_CPU }, REFUSED_HERE },
+	{ { .defect = TREE_FAILED_CPU }, REFUSED_HERE },
 	{ { .cpus = 9 }, REFUSED_THERE },
 	{ { .defect = TREE_BAD_INTERRUPTS }, REFUSED_HERE },
 	{ { .defect = TREE_PHANDLE_NO_ROOT }, REFUSED_HERE },
 	{ { .defect = TREE_GIC_V2 }, REFUSED_HERE },
-	{ { .defect = TREE_UNKNOWN_VDEVICE }, REFUSED_HERE },
 	{ { .reserved_gpa = 0xa0000000, .reserved_size = 0x1000 }, REFUSED_HERE },
 };
 
@@ -133,15 +133,15 @@ START_TEST(test_more)
 }
 END_TEST
 
-/* A vCPU's id counts, not how many there are; and a cpu that is not enabled is none, also for a vCPU that comes late. */
+/* A vCPU's id counts, not how many there are; and a cpu that has failed is none, also for a vCPU that comes late. */
 START_TEST(test_vcpus)
 {
-	static const struct tree disabled = { .cpus = 2, .defect = TREE_DISABLED_CPU };
+	static const struct tree failed = { .cpus = 2, .defect = TREE_FAILED_CPU };
 	struct gh_vcpu *late = NULL;
 	struct gh_sim *sim;
 	struct gh_vm *vm;
 
-	begin(_i == 1 ? &standard_tree : &disabled, &sim, &vm);
+	begin(_i == 1 ? &standard_tree : &failed, &sim, &vm);
 	(void)add_vcpu(vm, 0);
 	if (_i == 1)
 		(void)add_vcpu(vm, 2);

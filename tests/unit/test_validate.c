@@ -156,6 +156,7 @@ static const struct rule_case cases[] = {
 	{ GH_RULE_CPUS, SET, CONFIG "/vcpus", "config", TEXT("cpus"), AGREES, { 0 }, CONFIG },
 	{ GH_RULE_CPU_STATUS, SET, "/cpus/cpu@0", "status", "okay", 4, AGREES,
 	  RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 1, 8), "/cpus/cpu@0" },
+	{ GH_RULE_CPU_STATUS, SET, "/cpus/cpu@1", "status", TEXT("ok"), AGREES, { 0 }, "/cpus/cpu@1" },
 	{ GH_RULE_CPU_METHOD, DELETE_PROPERTY, "/cpus/cpu@1", "enable-method", EMPTY, AGREES, { 0 }, "/cpus/cpu@1" },
 	{ GH_RULE_MAX_CPUS, NOTHING, "/", "", EMPTY, NOT_ASKED, RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 1, 1), "/cpus" },
 	{ GH_RULE_VCPU, NOTHING, "/", "", EMPTY, NOT_ASKED, RULES(NEEDED, DTB_GPA, ROOM, vm_regions, 3, 8), "/cpus" },
@@ -174,6 +175,23 @@ static const struct rule_case cases[] = {
 	  AGREES,
 	  { 0 },
 	  BELL },
+	{ GH_RULE_BELL_INTERRUPTS,
+	  SET,
+	  BELL,
+	  "interrupts",
+	  BYTES(0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 1),
+	  AGREES,
+	  { 0 },
+	  BELL },
+	{ GH_RULE_BELL_INTERRUPTS,
+	  SET,
+	  BELL,
+	  "interrupts",
+	  BYTES(0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2),
+	  AGREES,
+	  { 0 },
+	  BELL },
+	{ GH_RULE_BELL_PEER, DELETE_PROPERTY, BELL, "peer-default", EMPTY, AGREES, { 0 }, BELL },
 	{ GH_RULE_BELL_SILENT, DELETE_PROPERTY, BELL, "interrupts", EMPTY, AGREES, { 0 }, BELL },
 	{ GH_RULE_BELL_TYPO, SET, BELL, "source-can-clean", EMPTY, AGREES, { 0 }, BELL },
 	{ GH_RULE_PATH, DELETE_PROPERTY, BELL, "generate", EMPTY, AGREES, { 0 }, BELL },
@@ -194,7 +212,6 @@ static const struct rule_case cases[] = {
 	{ GH_RULE_SHM_MISSING, NOTHING, "/", "", EMPTY, AGREES, RULES(NEEDED, DTB_GPA, ROOM, three_regions, 2, 8),
 	  CONFIG "/vdevices" },
 	{ GH_RULE_SHM_ELSEWHERE, SET, SHM "/memory", "base", U64(0, 0xb0000000u), AGREES, { 0 }, SHM "/memory" },
-	{ GH_RULE_SHM_ELSEWHERE, DELETE_PROPERTY, SHM "/memory", "base", EMPTY, AGREES, { 0 }, SHM "/memory" },
 	{ GH_RULE_ADDRESS_SPACE, NOTHING, "/", "", EMPTY, AGREES, RULES(NEEDED, DTB_GPA, ROOM, large_regions, 2, 8),
 	  CONFIG },
 };
@@ -344,6 +361,27 @@ START_TEST(test_sound)
 }
 END_TEST
 
+/* Wherever it is, and whatever it says of its size; exactly what it may read is behind it. */
+START_TEST(test_anywhere)
+{
+	static const uint32_t totals[] = { 0, 3, 39, 40, ROOM + 1, UINT32_MAX };
+	unsigned char *room = malloc(ROOM + 8);
+	unsigned char *at = room + _i;
+
+	ck_assert_ptr_nonnull(room);
+	make_sound_tree();
+	memcpy(at, blob, ROOM);
+	ck_assert_int_eq(gh_fdt_validate(at, ROOM, &standard, NULL, NULL), 0);
+	for (size_t i = 0; i < COUNT(totals); i++) {
+		fdt_set_totalsize(blob, totals[i]);
+		memcpy(at, blob, ROOM);
+		ck_assert_int_eq(gh_fdt_validate(at, ROOM, NULL, NULL, NULL), 1);
+		ck_assert_int_eq(gh_fdt_validate(at, totals[i] < 40 ? totals[i] : 39, NULL, NULL, NULL), 1);
+	}
+	free(room);
+}
+END_TEST
+
 START_TEST(test_rule)
 {
 	const struct rule_case *item = &cases[_i];
@@ -473,6 +511,16 @@ START_TEST(test_shm)
 	make_sound_tree();
 	set(node_at(SHM "/memory"), "base", "12", 3);
 	check_now(&rules, GH_RULE_SHM_BASE, SHM "/memory");
+	/* A base, or the resource manager's choice, and one of the two. */
+	make_sound_tree();
+	set(node_at(SHM "/memory"), "allocate-base", "", 0);
+	check_now(&rules, GH_RULE_SHM_BASE, SHM "/memory");
+	ck_assert_int_eq(fdt_open_into(blob, blob, ROOM), 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at(SHM "/memory"), "base"), 0);
+	check_now(&standard, GH_RULE_SHM_ELSEWHERE, SHM "/memory");
+	ck_assert_int_eq(fdt_open_into(blob, blob, ROOM), 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at(SHM "/memory"), "allocate-base"), 0);
+	check_now(&rules, GH_RULE_SHM_BASE, SHM "/memory");
 	/* In the middle of the other one. */
 	make_sound_tree();
 	ck_assert_int_eq(fdt_setprop_u64(blob, node_at(SHM "/memory"), "base", RAM_GPA + 0x1000), 0);
@@ -518,6 +566,30 @@ START_TEST(test_cpus)
 	check_now(&rules, GH_RULE_PSCI, "/");
 	ck_assert_int_eq(fdt_open_into(blob, blob, ROOM), 0);
 	ck_assert_int_eq(fdt_setprop_u32(blob, node_at("/cpus/cpu@0"), "cpu-idle-states", 1), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+}
+END_TEST
+
+/* Disabled is off and not away, failed is away, what boots needs no method, and one method can be that of all. */
+START_TEST(test_cpu_status)
+{
+	struct gh_fdt_rules rules = standard;
+
+	rules.n_vcpus = 2;
+	make_sound_tree();
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "disabled"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at("/cpus/cpu@1"), "enable-method"), 0);
+	check_now(&rules, GH_RULE_CPU_METHOD, "/cpus/cpu@1");
+	ck_assert_int_eq(fdt_open_into(blob, blob, ROOM), 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus"), "enable-method", "psci"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_delprop(blob, node_at("/cpus"), "enable-method"), 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "okay"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 0);
+	ck_assert_int_eq(fdt_setprop_string(blob, node_at("/cpus/cpu@1"), "status", "fail-thermal"), 0);
+	ck_assert_uint_eq(validate(&rules).count, 1);
+	rules.n_vcpus = 1;
 	ck_assert_uint_eq(validate(&rules).count, 0);
 }
 END_TEST
@@ -622,7 +694,9 @@ START_TEST(test_many)
 		add_node(CONFIG "/vdevices", name);
 	}
 	findings = validate(&standard);
-	ck_assert_uint_eq(findings.count, 256);
+	/* What is only ignored hides no rejection. */
+	ck_assert_uint_eq(findings.count, 256 + 3);
+	ck_assert_uint_eq(findings.rejected, 3);
 }
 END_TEST
 
@@ -716,6 +790,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_sound);
+	tcase_add_loop_test(tcase, test_anywhere, 0, 9);
 	tcase_add_loop_test(tcase, test_rule, 0, (int)COUNT(cases));
 	tcase_add_test(tcase, test_base);
 	tcase_add_test(tcase, test_paged);
@@ -723,6 +798,7 @@ int main(void)
 	tcase_add_test(tcase, test_shm);
 	tcase_add_test(tcase, test_queue);
 	tcase_add_test(tcase, test_cpus);
+	tcase_add_test(tcase, test_cpu_status);
 	tcase_add_test(tcase, test_size);
 	tcase_add_test(tcase, test_arguments);
 	tcase_add_test(tcase, test_many);

@@ -287,33 +287,43 @@ static void *run_vcpu(void *argument)
 	return NULL;
 }
 
-/* Each opens the kick signal for itself. */
-static int start_runners(struct runner *runners, uint32_t count, uint32_t *ret_started)
+/* Each opens the kick signal for itself. The first of them may be failing at something already, hence the lock. */
+static int start_runner(struct gh_vm *vm, struct runner *runner)
+{
+	int ret;
+
+	(void)pthread_mutex_lock(&vm->lock);
+	ret = gh_thread_start(vm, STEP, &runner->thread, run_vcpu, runner);
+	(void)pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static int start_runners(struct gh_vm *vm, struct runner *runners, uint32_t count, uint32_t *ret_started)
 {
 	int ret = 0;
 
-	for (*ret_started = 0; *ret_started < count && ret == 0; ++*ret_started) {
-		struct runner *runner = &runners[*ret_started];
-
-		ret = gh_thread_start(runner->vcpu->vm, STEP, &runner->thread, run_vcpu, runner);
+	for (*ret_started = 0; *ret_started < count; ++*ret_started) {
+		ret = start_runner(vm, &runners[*ret_started]);
 		if (ret < 0)
-			return ret;
+			break;
 	}
-	return 0;
+	return ret;
 }
 
 /* The first error that is not the quitting it caused; otherwise the cause of the end. */
-static int judge(const struct runner *runners, uint32_t count)
+static int judge(struct gh_vm *vm, const struct runner *runners, uint32_t count)
 {
 	int result = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (runners[i].result < 0 && runners[i].result != -ECANCELED) {
-			struct gh_vcpu *vcpu = runners[i].vcpu;
+			const struct gh_vcpu *vcpu = runners[i].vcpu;
 
 			/* The caller has one place to look at. */
+			(void)pthread_mutex_lock(&vm->lock);
 			if (vcpu->failure.error == runners[i].result)
-				vcpu->vm->failure = vcpu->failure;
+				vm->failure = vcpu->failure;
+			(void)pthread_mutex_unlock(&vm->lock);
 			return runners[i].result;
 		}
 		if (runners[i].result < 0 || result >= 0)
@@ -325,14 +335,14 @@ static int judge(const struct runner *runners, uint32_t count)
 static int run_all(struct gh_vm *vm, struct runner *runners, uint32_t count)
 {
 	uint32_t started = 0;
-	int ret = start_runners(runners, count, &started);
+	int ret = start_runners(vm, runners, count, &started);
 
 	if (ret < 0)
 		quit_run(vm);
 	for (uint32_t i = 0; i < started; i++)
 		(void)pthread_join(runners[i].thread, NULL);
 	end_quit_run(vm);
-	return ret < 0 ? ret : judge(runners, started);
+	return ret < 0 ? ret : judge(vm, runners, started);
 }
 
 static int run_vm(struct gh_vm *vm, const struct gh_loop_options *options)

@@ -73,7 +73,8 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  * signal of the VMM's own can destroy it (hazard H1: the guest reads 0), so vCPU threads should block all signals but the
  * kick signal, as those of gh_vm_run() do.
  *
- * After the VM has stopped every vCPU gets #GH_EXIT_STOPPED, at once and for ever; vCPUs that are inside are woken for it.
+ * A vCPU that the guest has not switched on yet, or has switched off, stays inside until it is on, is interrupted, or the VM has
+ * stopped. After that every vCPU gets #GH_EXIT_STOPPED, at once and for ever; vCPUs that are inside are woken for it.
  *
  * @param[in] vcpu      vCPU of a started VM. Any thread may run it, one at a time.
  * @param[out] ret_exit Receives the exit; left untouched on failure. Owned by the vCPU, valid until its next gh_vcpu_run()
@@ -81,8 +82,8 @@ GH_API uint32_t gh_vcpu_id(const struct gh_vcpu *vcpu);
  *
  * @retval 0       There is an exit.
  * @retval -EINVAL An argument is NULL.
- * @retval -EBUSY  The VM has not been started; or a load waits for its answer; or (Gunyah) the hypervisor has been busy for
- *                 a second, in which case the call may be repeated.
+ * @retval -EBUSY  The VM has not been started; or a load waits for its answer; or (Gunyah, GenieZone) the hypervisor has
+ *                 been busy for a second, in which case the call may be repeated.
  * @retval -EPERM  Another thread is inside or has the vCPU in gh_vcpu_loop() or gh_vm_run(), or this is a forked child.
  * @retval -EPROTO The kernel reported something that breaks its own interface.
  * @return Otherwise the errno of the kernel. gh_vcpu_failure() has the reason.

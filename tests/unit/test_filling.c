@@ -105,6 +105,7 @@ static bool has_flag(const void *host, const char *flag)
 START_TEST(test_own_without_populate)
 {
 	struct gh_memory memory = memory_with(GH_MEMORY_PREFAULT, NULL);
+	uint64_t changed = 0;
 	void *host = NULL;
 
 	begin(GUNYAH);
@@ -113,7 +114,8 @@ START_TEST(test_own_without_populate)
 	ck_assert_int_eq(gh_vm_pointer(vm, RAM_GPA, SIZE, &host), 0);
 	ck_assert_uint_eq(resident(host), SIZE / PAGE);
 	for (size_t at = 0; at < SIZE; at += 8)
-		ck_assert_uint_eq(*(uint64_t *)(void *)((char *)host + at), 0);
+		changed |= *(uint64_t *)(void *)((char *)host + at);
+	ck_assert_uint_eq(changed, 0);
 	end();
 }
 END_TEST

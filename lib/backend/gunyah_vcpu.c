@@ -89,6 +89,15 @@ static __attribute__((noinline, cold)) int page_is_broken(struct gh_bvcpu *vcpu)
 }
 
 /*
+ * Some kernels have a vCPU only while the guest has switched it on (section 4, 22): others let it sleep until then. Of the boot
+ * vCPU it is an error.
+ */
+static bool may_be_off(const struct gh_bvcpu *vcpu, int ret)
+{
+	return ret == -ENODEV && vcpu->id != 0;
+}
+
+/*
  * Kernels without an exit for a VM's end: RUN sleeps on, or says ENODEV if it finds the VM in another state; when it is
  * interrupted START may tell, which has nothing to do for a VM that runs. How the VM ended nobody knows.
  */
@@ -97,8 +106,13 @@ static int conclude_silently(struct gh_bvcpu *vcpu, int ret)
 	/* immediate_exit makes the first of them return 0. */
 	if (ret == 0)
 		ret = -EINTR;
-	if (ret == -EINTR && vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV)
+	if (ret == -EINTR || may_be_off(vcpu, ret)) {
+		bool is_over = vcpu->vm->sys->ioctl(vcpu->vm->sys, vcpu->vm->fd, UAPI_GUNYAH_START, 0) == -ENODEV;
+
+		if (!is_over)
+			return ret == -EINTR ? ret : gh_await_power(vcpu);
 		ret = -ENODEV;
+	}
 	if (ret != -ENODEV)
 		return ret;
 	vcpu->exit.raw_reason = UAPI_GUNYAH_EXIT_UNKNOWN;
@@ -120,11 +134,7 @@ static __attribute__((noinline, cold)) int conclude(struct gh_bvcpu *vcpu, int r
 	page->u.mmio.resume_action = UAPI_GUNYAH_RESUME_HANDLED;
 	if (gh_is_quirky(vcpu->vm, GH_QUIRK_NO_END_EXIT) && nothing)
 		return conclude_silently(vcpu, ret);
-	/*
-	 * Some kernels have a vCPU only while the guest has switched it on (section 4, 22): others let it sleep until then. Of
-	 * the boot vCPU it is an error.
-	 */
-	if (ret == -ENODEV && nothing && vcpu->id != 0)
+	if (nothing && may_be_off(vcpu, ret))
 		return gh_await_power(vcpu);
 	if (ret < 0 && (ret != -EINTR || nothing))
 		return ret;

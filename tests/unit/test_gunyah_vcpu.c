@@ -222,6 +222,30 @@ START_TEST(test_silence)
 }
 END_TEST
 
+/* ENODEV of another vCPU than the first is an end only if START says so, too. */
+START_TEST(test_silent_and_off)
+{
+	static const struct result list[] = { { -ENODEV, { .exit_reason = 0 }, 0 },
+					      { 0, STORE(5), 0 },
+					      { -ENODEV, { .exit_reason = 0 }, -EIO },
+					      { 0, STORE(6), 0 },
+					      { -ENODEV, { .exit_reason = 0 }, -ENODEV } };
+	const struct revision revision = { .device = SILENT };
+	struct rig rig;
+
+	rig_start(&rig, &revision, "off", 2);
+	page = ((struct gh_bvcpu *)(void *)rig.vcpus[1])->run;
+	results = list;
+	starts = 0;
+	table_instead = instead;
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 5);
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->mmio.value, 6);
+	ck_assert_uint_eq(run_once(rig.vcpus[1])->kind, GH_EXIT_STOPPED);
+	ck_assert_uint_eq(starts, 3);
+	end(&rig);
+}
+END_TEST
+
 /* What is said is no silence: an exit with EINTR, and an error. */
 START_TEST(test_no_silence)
 {
@@ -282,6 +306,7 @@ int main(void)
 	tcase_add_test(tcase, test_error);
 	tcase_add_loop_test(tcase, test_not_yet, 0, 2);
 	tcase_add_loop_test(tcase, test_silence, 0, 7);
+	tcase_add_test(tcase, test_silent_and_off);
 	tcase_add_test(tcase, test_no_silence);
 	tcase_add_test(tcase, test_small_page);
 	return run_suite(suite);

@@ -32,7 +32,7 @@ struct gh_irqfd {
 
 /* --- eventfds ----------------------------------------------------------------------------------------------------- */
 
-/* Without /proc: eventfds are files of no type. There are others of that kind; of those the kernel will tell. */
+/* Where /proc is hidden: eventfds are files of no type. There are others of that kind; of those the kernel will tell. */
 static int look_at_file(struct gh_sys *sys, int fd)
 {
 	struct stat status = { 0 };
@@ -54,10 +54,8 @@ static int look_at_eventfd(struct gh_sys *sys, int fd, int64_t *ret_id)
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = sys->open(sys, path, 0);
-	if (info == -ENOENT)
+	if (gh_sys_is_hidden(info))
 		return look_at_file(sys, fd);
-	if (info == -EPERM || info == -EACCES)
-		return 0; /* a sandbox: the kernel will say */
 	if (info < 0)
 		return info;
 	length = sys->read(sys, info, text, sizeof(text) - 1);
@@ -447,7 +445,7 @@ int gh_irqfd_raise(struct gh_irqfd *irqfd)
 
 	if (irqfd == NULL)
 		return -EINVAL;
-	/* Parent and child share the eventfd: it would be the parent's guest that is interrupted. No words: signal handlers call. */
+	/* Parent and child share the eventfd: the parent's guest would be interrupted. No words, for signal handlers' sake. */
 	if (gh_vm_is_forked(irqfd->vm))
 		return -EPERM;
 	ret = irqfd->vm->b.sys->write(irqfd->vm->b.sys, irqfd->spec.fd, &one, sizeof(one));

@@ -318,3 +318,8 @@ int gh_sys_ioctl0(struct gh_sys *sys, int fd, unsigned long request, uintptr_t a
 
 	return ret > 0 ? -EPROTO : ret;
 }
+
+bool gh_sys_is_hidden(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -EPERM || error == -ENOSYS;
+}

@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -83,5 +84,8 @@ struct gh_sys *gh_sys_kernel(void);
 
 /* ioctl() whose success is 0; a positive result would be a broken ABI: -EPROTO. */
 int gh_sys_ioctl0(struct gh_sys *sys, int fd, unsigned long request, uintptr_t arg);
+
+/* Opening a file of /proc says that there is no /proc, or none for this process, as in a sandbox. */
+bool gh_sys_is_hidden(int error);
 
 #endif

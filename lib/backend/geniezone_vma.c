@@ -91,18 +91,12 @@ static int search(struct gh_sys *sys, int fd, uintptr_t address, struct gh_vma *
 	}
 }
 
-/* No /proc, or not for this process: a sandbox. */
-static bool is_hidden(int error)
-{
-	return error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -EPERM || error == -ENOSYS;
-}
-
 int gh_vma_find(struct gh_sys *sys, const void *address, struct gh_vma *ret_vma)
 {
 	int fd = sys->open(sys, "/proc/self/maps", O_RDONLY);
 	int ret;
 
-	if (is_hidden(fd))
+	if (gh_sys_is_hidden(fd))
 		return -EOPNOTSUPP;
 	if (fd < 0)
 		return fd;

@@ -131,10 +131,10 @@ START_TEST(test_one_eventfd)
 }
 END_TEST
 
-/* Without /proc the kernel is left to say what is no eventfd; what cannot be looked at for another reason is refused. */
+/* Where /proc is hidden the kernel is left to say what is no eventfd; what cannot be looked at for another reason is refused. */
 START_TEST(test_no_proc)
 {
-	static const int errors[] = { -ENOENT, -EMFILE };
+	static const int errors[] = { -ENOENT, -EPERM, -ENOSYS, -EMFILE };
 	struct gh_sim *sim = new_sim(GENIEZONE, echo_script);
 	struct gh_vm *real = open_sim(sim);
 	struct gh_irqfd *irqfd = NULL;
@@ -148,7 +148,7 @@ START_TEST(test_no_proc)
 	}
 	table_counts = false;
 	table_arm(0, 0);
-	ck_assert_int_eq(ret, _i == 0 ? 0 : -EMFILE);
+	ck_assert_int_eq(ret, _i < 3 ? 0 : -EMFILE);
 	gh_vm_close(real);
 	end_sim(sim);
 }
@@ -485,7 +485,7 @@ int main(void)
 	tcase_add_loop_test(fakes, test_descriptors, 0, 2);
 	tcase_add_loop_test(fakes, test_removal_in_any_order, 0, 6);
 	tcase_add_loop_test(sims, test_one_eventfd, 0, 2);
-	tcase_add_loop_test(sims, test_no_proc, 0, 2);
+	tcase_add_loop_test(sims, test_no_proc, 0, 4);
 	tcase_add_loop_test(sims, test_guest_gets_it, 0, 2);
 	tcase_add_loop_test(sims, test_full_before_start, 0, 2);
 	tcase_add_loop_test(sims, test_removed, 0, 2);

@@ -164,10 +164,20 @@ static void detail_locks(const struct locks *locks, const struct gh_region *regi
 		(unsigned long long)locks->limit.rlim_cur / 1024, (unsigned long long)locks->limit.rlim_max / 1024);
 }
 
+static const char *name_of(const struct gh_bvm *vm, enum gh_request request)
+{
+	const struct gh_diagnoses *diagnoses = vm->ops->diagnoses;
+
+	for (size_t i = 0; diagnoses != NULL && i < diagnoses->n_other_names; i++)
+		if (diagnoses->other_names[i].request == request && gh_is_quirky(vm, diagnoses->other_names[i].quirk))
+			return diagnoses->other_names[i].name;
+	return diagnoses != NULL ? diagnoses->names[request] : NULL;
+}
+
 int gh_diagnose(struct gh_failure *failure, const struct gh_bvm *vm, enum gh_request request, int error,
 		const struct gh_region *region)
 {
-	const char *name = vm->ops->diagnoses != NULL ? vm->ops->diagnoses->names[request] : NULL;
+	const char *name = name_of(vm, request);
 	const struct locks locks = read_locks(vm);
 	const struct gh_diagnosis *row =
 		gh_diagnosis_find(vm->ops->diagnoses, request, error, look_around(vm, &locks, region));

@@ -28,8 +28,17 @@ struct gh_diagnosis {
 	uint8_t other;
 };
 
+/* What a request is called on kernels with a quirk. */
+struct gh_other_name {
+	enum gh_request request;
+	uint64_t quirk;
+	const char *name;
+};
+
 struct gh_diagnoses {
 	const char *const *names; /* of requests, by enum gh_request */
+	const struct gh_other_name *other_names;
+	size_t n_other_names;
 	const struct gh_diagnosis *rows;
 	size_t n_rows;
 };

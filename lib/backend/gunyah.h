@@ -70,8 +70,6 @@ int gh_gunyah_vm_reclaim(struct gh_bvm *vm, uint64_t gpa, uint64_t length);
 int gh_gunyah_add_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
 /* -EOPNOTSUPP where the kernel has no such request. */
 int gh_gunyah_remove_function(struct gh_bvm *vm, uint32_t type, const void *arg, uint32_t size);
-/* Explains why adding or removing one has failed, and returns the error. */
-int gh_gunyah_function_failed(struct gh_bvm *vm, enum gh_request request, int error);
 int gh_gunyah_irqfd_check(struct gh_bvm *vm, const struct gh_irqfd_spec *spec);
 int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on);
 int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, bool on);

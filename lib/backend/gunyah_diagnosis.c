@@ -27,10 +27,17 @@ static const char *const names[GH_REQUESTS] = {
 	[R(CREATE_FILE)] = "GUNYAH_CREATE_GUEST_MEM (0x40404708)",
 	[R(MAP_FILE)] = "GUNYAH_VM_MAP_MEM (0x40204709)",
 	[R(MAP_CONTIGUOUS)] = "GH_VM_ANDROID_MAP_CMA_MEM (0x40284115)",
-	[R(UNMAP)] = "GUNYAH_VM_MAP_MEM (0x40204709)",
+	[R(UNMAP)] = "GH_VM_SET_USER_MEM_REGION (0x40204701)",
 	[R(RECLAIM)] = "GH_VM_RECLAIM_REGION (0x40104113)",
 	[R(SET_FIRMWARE)] = "GH_VM_ANDROID_SET_FW_CONFIG (0x40104112)",
 	[R(SET_AUTHENTICATION)] = "GH_VM_ANDROID_SET_AUTH_TYPE (0x40104116)",
+};
+
+static const struct gh_other_name other_names[] = {
+	{ R(ADD_VCPU), GH_QUIRK_NAMED_FUNCTIONS, "GH_VM_ADD_FUNCTION vcpu (0x44204704)" },
+	{ R(IRQFD), GH_QUIRK_NAMED_FUNCTIONS, "GH_VM_ADD_FUNCTION irqfd (0x44204704)" },
+	{ R(IOEVENTFD), GH_QUIRK_NAMED_FUNCTIONS, "GH_VM_ADD_FUNCTION ioeventfd (0x44204704)" },
+	{ R(UNMAP), GH_QUIRK_OWN_FILES_ONLY, "GUNYAH_VM_MAP_MEM (0x40204709)" },
 };
 
 static const struct gh_diagnosis rows[] = {
@@ -112,4 +119,8 @@ static const struct gh_diagnosis rows[] = {
 	{ R(IOEVENTFD), 0, -EBADF, C(NOT_EVENTFD), C(NONE) },
 };
 
-const struct gh_diagnoses gh_gunyah_diagnoses = { .names = names, .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]) };
+const struct gh_diagnoses gh_gunyah_diagnoses = { .names = names,
+						  .other_names = other_names,
+						  .n_other_names = sizeof(other_names) / sizeof(other_names[0]),
+						  .rows = rows,
+						  .n_rows = sizeof(rows) / sizeof(rows[0]) };

@@ -41,20 +41,6 @@ int gh_gunyah_remove_function(struct gh_bvm *vm, uint32_t type, const void *arg,
 	return vm->sys->ioctl(vm->sys, vm->fd, UAPI_GUNYAH_REMOVE_FUNCTION, (uintptr_t)&fn);
 }
 
-/* Named functions are another request. */
-int gh_gunyah_function_failed(struct gh_bvm *vm, enum gh_request request, int error)
-{
-	static const char by_type[] = "0x40104704";
-	static const char by_name[] = "0x44204704";
-	char *number;
-
-	(void)gh_diagnose(vm->failure, vm, request, error, NULL);
-	number = vm->failure != NULL ? strstr(vm->failure->request, by_type) : NULL;
-	if (number != NULL && gh_is_quirky(vm, GH_QUIRK_NAMED_FUNCTIONS))
-		memcpy(number, by_name, sizeof(by_name) - 1);
-	return error;
-}
-
 static int change(struct gh_bvm *vm, bool add, uint32_t type, const void *arg, uint32_t size)
 {
 	return add ? gh_gunyah_add_function(vm, type, arg, size) : gh_gunyah_remove_function(vm, type, arg, size);
@@ -84,7 +70,7 @@ int gh_gunyah_irqfd(struct gh_bvm *vm, const struct gh_irqfd_spec *spec, bool on
 		return gh_fail(vm->failure, ret, STEP_LINE, GH_GUNYAH_REQUEST("GH_VM_ADD_FUNCTION irqfd", "0x44204704"),
 			       "Keep one eventfd for the line.",
 			       "Line %u had another eventfd before, and this kernel removes nothing.", spec->line);
-	return ret < 0 ? gh_gunyah_function_failed(vm, GH_REQUEST_IRQFD, ret) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IRQFD, ret, NULL) : 0;
 }
 
 /* --- doorbells ---------------------------------------------------------------------------------------------------- */
@@ -100,5 +86,5 @@ int gh_gunyah_ioevent(struct gh_bvm *vm, const struct gh_ioevent_spec *spec, boo
 	};
 	int ret = change(vm, on, UAPI_GUNYAH_FN_IOEVENTFD, &arg, sizeof(arg));
 
-	return ret < 0 ? gh_gunyah_function_failed(vm, GH_REQUEST_IOEVENTFD, ret) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_IOEVENTFD, ret, NULL) : 0;
 }

@@ -12,7 +12,6 @@
 
 #define STEP "map memory"
 #define REQUEST_CREATE_CMA_MEM GH_GUNYAH_REQUEST("GH_ANDROID_CREATE_CMA_MEM_FD", "0x4114")
-#define REQUEST_SET_USER_MEM GH_GUNYAH_REQUEST("GH_VM_SET_USER_MEM_REGION", "0x40204701")
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
@@ -142,7 +141,7 @@ static int delete_region(struct gh_bvm *vm, const struct gh_region *region)
 	if (tree->is_with_guest)
 		return -EOPNOTSUPP;
 	ret = gh_sys_ioctl0(vm->sys, vm->fd, UAPI_GUNYAH_SET_USER_MEM, (uintptr_t)&arg);
-	return ret < 0 ? gh_fail_request(vm->failure, ret, "take memory back", REQUEST_SET_USER_MEM) : 0;
+	return ret < 0 ? gh_diagnose(vm->failure, vm, GH_REQUEST_UNMAP, ret, region) : 0;
 }
 
 int gh_gunyah_vm_unmap(struct gh_bvm *vm, const struct gh_region *region)

@@ -3,7 +3,7 @@
  * From an exit to the device and back: what each access of a guest pays. No lock, no memory, and nothing written that another
  * vCPU writes. bus.h has the protocol.
  */
-#include "bus_last.h"
+#include "bus_recent.h"
 #include "exit.h"
 #include "points.h"
 
@@ -43,6 +43,50 @@ static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_
 	return entry;
 }
 
+/* The same, but without a search for the device of the look-up before. */
+static const struct gh_bus_entry *find_again(const struct gh_bus_table *table, struct gh_bus_slot *slot,
+					     const struct gh_exit_mmio *mmio)
+{
+	const struct gh_bus_entry *entry;
+
+	if (slot->generation == table->generation) {
+		entry = &table->entries[slot->entry];
+		if (mmio->gpa >= entry->gpa && mmio->gpa <= entry->last && mmio->width - 1 <= entry->last - mmio->gpa)
+			return entry;
+	}
+	entry = find(table, mmio->gpa, mmio->width);
+	if (entry != NULL) {
+		slot->generation = table->generation;
+		slot->entry = (uint32_t)(entry - table->entries);
+	}
+	return entry;
+}
+
+/* Does the handler get it as the guest made it, like any other one there? */
+static bool is_plain(const struct gh_bus_range *range, const struct gh_exit_mmio *mmio)
+{
+	return range->room[mmio->width] != 0 && gh_bus_is_aligned(mmio);
+}
+
+/* During a look-up, and at nothing: a change of the table that takes this away has not cleared yet. */
+static void remember(struct gh_bus_recents *recents, struct gh_bus_range *range, struct gh_bus_cell *cell,
+		     const struct gh_exit_mmio *mmio)
+{
+	struct gh_bus_recent *recent = gh_bus_place(recents, mmio->gpa, mmio->is_store);
+
+	recent->gpa = mmio->gpa;
+	recent->width = mmio->width;
+	recent->is_store = mmio->is_store;
+	recent->access = range->access;
+	recent->data = range->guest.data;
+	recent->count = &cell->accesses[mmio->is_store];
+	gh_bus_make_access(&recent->call, recents->vcpu, range, mmio);
+	recent->cell = cell;
+	/* Whoever sees that another range was here has seen the last of it. */
+	atomic_store_explicit(&recent->range, &range->guest, memory_order_release);
+	atomic_store_explicit(&recent->state, mmio->is_store != 0 ? GH_BUS_STORE : GH_BUS_LOAD, memory_order_relaxed);
+}
+
 /* During a look-up. */
 static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio,
 		    struct found *found)
@@ -62,20 +106,18 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 		atomic_store_explicit(&slot->range, doorbell->guest, memory_order_relaxed);
 		return;
 	}
-	entry = find(table, mmio->gpa, mmio->width);
+	entry = find_again(table, slot, mmio);
 	if (entry == NULL)
 		return;
 	found->range = entry->range;
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
 	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
-	/* The next access may come here directly, if nobody else wants it and it passes no full barrier. */
-	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL)
+	/* It may go there directly the next time, if nobody else wants it and it passes no full barrier. */
+	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL || !is_plain(entry->range, mmio))
 		return;
 	if (table->n_doorbells != 0 && gh_bus_has_doorbell(table, entry->gpa, entry->last))
 		return;
-	slot->generation = table->generation;
-	slot->last = entry->range;
-	slot->cell = found->cell;
+	remember(slot->recents, entry->range, found->cell, mmio);
 }
 
 static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio, struct found *ret_found)
@@ -167,7 +209,7 @@ static int serve(struct gh_vcpu *vcpu, const struct found *found, const struct g
 	int verdict;
 
 	gh_bus_make_access(&access, vcpu, found->range, mmio);
-	if (found->range->room[mmio->width] == 0 || !gh_bus_is_aligned(mmio))
+	if (!is_plain(found->range, mmio))
 		return serve_odd(found->range, found->cell, mmio, &access, ret_value);
 	gh_bus_count(&found->cell->accesses[mmio->is_store]);
 	verdict = found->range->access(found->range->guest.data, &access);
@@ -282,13 +324,24 @@ RARE void gh_bus_leave_with_care(struct gh_vm *vm)
 		gh_bus_reap(vm);
 }
 
+/* After a handler, a tracer or a doorbell of a look-up. */
+static void let_go(struct gh_vm *vm)
+{
+	gh_bus_light_barrier(false);
+	GH_POINT(BUS_LEFT);
+	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
+		gh_bus_leave_with_care(vm);
+}
+
 /* With the doorbell in the slot. One that can count no further is readable, which is all that its reader can learn. */
 static int ring(struct gh_vcpu *vcpu, int fd)
 {
 	gh_bus_count(&vcpu->bus.doorbells);
 	(void)gh_eventfd_signal(vcpu->vm->b.sys, fd);
+	GH_POINT(BUS_LEAVES);
 	/* Before the tracer, which may remove it. */
-	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	atomic_store_explicit(&vcpu->bus.range, NULL, memory_order_release);
+	let_go(vcpu->vm);
 	return GH_BUS_DONE;
 }
 
@@ -298,17 +351,21 @@ static void leave(struct gh_vm *vm, struct gh_bus_slot *slot, const struct found
 	if (found->range == NULL && found->tracer == NULL)
 		return;
 	GH_POINT(BUS_LEAVES);
+	atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_relaxed);
 	if (found->range != NULL)
 		atomic_store_explicit(&slot->range, NULL, memory_order_release);
 	if (found->tracer != NULL)
 		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
-	gh_bus_light_barrier(false);
-	GH_POINT(BUS_LEFT);
-	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
-		gh_bus_leave_with_care(vm);
+	let_go(vm);
 }
 
-/* Everything but a plain access to the range of the last one. */
+/* A handler or a tracer is below a dispatch on this vCPU. */
+static bool is_nested(const struct gh_bus_slot *slot)
+{
+	return gh_bus_running(slot->recents) != NULL || atomic_load_explicit(&slot->range, memory_order_relaxed) != NULL ||
+	       atomic_load_explicit(&slot->tracer, memory_order_relaxed) != NULL;
+}
+
 __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
 {
 	struct gh_bus_slot *slot = &vcpu->bus;
@@ -317,12 +374,16 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 	int verdict;
 	int ret;
 
-	if (!gh_width_valid(mmio->width))
+	if (!gh_width_valid(mmio->width) || mmio->is_store > 1)
 		return -EINVAL;
-	if (gh_vm_is_forked(vcpu->vm) || atomic_load_explicit(&slot->tracer, memory_order_relaxed) != NULL)
+	if (gh_vm_is_forked(vcpu->vm) || is_nested(slot))
 		return -EPERM;
 	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
+	/* Nothing is recent below a handler or a tracer. */
+	atomic_store_explicit(&slot->recents->at, NULL, memory_order_relaxed);
 	look_up(vcpu->vm, slot, mmio, &found);
+	if (found.range == NULL && found.tracer == NULL)
+		atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_relaxed);
 	verdict = found.rung ? ring(vcpu, found.fd) : GH_BUS_UNMATCHED;
 	if (found.range != NULL)
 		verdict = serve(vcpu, &found, mmio, &value);
@@ -333,66 +394,81 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 	return ret;
 }
 
-__attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, int verdict,
+__attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct gh_bus_recent *recent, int verdict,
 					      uint64_t value)
 {
-	const struct gh_bus_slot *slot = &vcpu->bus;
+	const struct gh_bus_guest *guest = atomic_load_explicit(&recent->range, memory_order_relaxed);
+	const struct gh_exit_mmio mmio = { .gpa = recent->gpa, .width = recent->width, .is_store = recent->is_store };
 
+	/* The handler has forked, and this is the child. */
+	if (guest == NULL)
+		return -EPERM;
 	if (verdict != GH_BUS_DONE)
-		verdict = judge(vcpu, slot->last, slot->cell, mmio, verdict);
-	return verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
+		verdict = judge(vcpu, (const struct gh_bus_range *)(const void *)guest, recent->cell, &mmio, verdict);
+	return verdict == GH_BUS_DONE ? answer(vcpu, &mmio, value) : settle(vcpu, &mmio, verdict, &value);
 }
 
 RARE static int dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
-	return gh_bus_dispatch_elsewhere(vcpu, &exit->mmio);
+	return exit->kind == GH_EXIT_MMIO ? gh_bus_dispatch_elsewhere(vcpu, &exit->mmio) : GH_BUS_UNMATCHED;
 }
 
-RARE static int conclude(struct gh_vcpu *vcpu, const struct gh_exit *exit, int verdict, uint64_t value)
+/* A recent access that is not known to be a store, for whoever is at it. */
+static __attribute__((noinline)) int dispatch_load(struct gh_vcpu *vcpu, const struct gh_exit *exit,
+						   struct gh_bus_recent *recent)
 {
-	return gh_bus_conclude(vcpu, &exit->mmio, verdict, value);
-}
+	struct gh_bus_recents *recents = vcpu->bus.recents;
+	int ret;
 
-/* A function of its own, because stores would pay for the register that keeps the result. */
-static __attribute__((noinline)) int finish_load(struct gh_vcpu *vcpu, uint64_t value)
-{
-	int ret = answer_load(vcpu, value);
-
-	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	if (gh_bus_recent_state(recent) == GH_BUS_NOTHING) {
+		gh_bus_let_go(recents);
+		return dispatch_elsewhere(vcpu, exit);
+	}
+	ret = gh_bus_ask(recent, exit->mmio.value);
+	ret = ret == GH_BUS_DONE ? answer_load(vcpu, recent->call.value)
+				 : gh_bus_conclude(vcpu, recent, ret, recent->call.value);
+	gh_bus_let_go(recents);
 	return ret;
 }
 
-/* Addresses are made of `exit` where they are wanted: one kept over the handler's call would cost a register. */
-static inline int dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
+/* A recent store which was not done. */
+RARE static int conclude_store(struct gh_bus_recents *recents, int verdict)
 {
-	uint64_t value;
-	int verdict;
+	const struct gh_bus_recent *recent = gh_bus_running(recents);
 
-	/* A loop knows that it is on the thread that remembered; this may be another one that has been handed the exit. */
-	if (atomic_load_explicit(&vcpu->bus.thread, memory_order_relaxed) != &gh_kick_self)
-		atomic_store_explicit(&vcpu->bus.thread, &gh_kick_self, memory_order_relaxed);
-	if (!gh_bus_ask_last(vcpu, &exit->mmio, &verdict, &value)) {
-		gh_bus_let_go(vcpu->vm, &vcpu->bus);
-		return dispatch_elsewhere(vcpu, exit);
-	}
-	if (verdict != GH_BUS_DONE)
-		verdict = conclude(vcpu, exit, verdict, value);
-	else if (exit->mmio.is_store == 0)
-		return finish_load(vcpu, value);
-	gh_bus_let_go(vcpu->vm, &vcpu->bus);
+	/* In a child, as above. */
+	if (recent == NULL)
+		return -EPERM;
+	verdict = gh_bus_conclude(recents->vcpu, recent, verdict, 0);
+	gh_bus_let_go(recents);
 	return verdict;
+}
+
+RARE static int leave_store(struct gh_bus_recents *recents)
+{
+	gh_bus_leave_with_care(recents->vcpu->vm);
+	return GH_BUS_DONE;
 }
 
 int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
+	struct gh_bus_recents *recents;
+	struct gh_bus_recent *recent;
+	int verdict;
+
 	if (vcpu == NULL || exit == NULL)
 		return -EINVAL;
+	recents = vcpu->bus.recents;
 	if (exit->kind != GH_EXIT_MMIO)
-		return GH_BUS_UNMATCHED;
-	if (exit->mmio.width > GH_BUS_64 || exit->mmio.is_store > 1)
-		return -EINVAL;
-	/* With a range in the slot, a handler is below a dispatch on this vCPU. */
-	if (atomic_load_explicit(&vcpu->bus.range, memory_order_relaxed) != NULL)
-		return -EPERM;
-	return dispatch(vcpu, exit);
+		return dispatch_elsewhere(vcpu, exit);
+	recent = gh_bus_recall(recents, &exit->mmio);
+	if (recent == NULL)
+		return dispatch_elsewhere(vcpu, exit);
+	if (gh_bus_recent_state(recent) != GH_BUS_STORE)
+		return dispatch_load(vcpu, exit, recent);
+	/* Of what is here only `recents` is still wanted afterwards: more would have to be saved. */
+	verdict = gh_bus_ask(recent, exit->mmio.value);
+	if (verdict != GH_BUS_DONE)
+		return conclude_store(recents, verdict);
+	return gh_bus_step_out(recents) ? leave_store(recents) : GH_BUS_DONE;
 }

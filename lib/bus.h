@@ -8,24 +8,29 @@
  *
  *     reader (a vCPU's thread, in gh_bus_dispatch())         writer (under bus->lock)
  *     slot.look_ups: odd                                     one more leaving
- *     light barrier                                          bus->table = the other one, bus->generation += 1
+ *     light barrier                                          bus->table = the other one
  *     table = bus->table, search                             heavy barrier
  *     slot.range = the range that was found                  each slot: is look_ups odd? wait until it has changed
  *     slot.look_ups: even                                    the old table is nobody's
- *     call the handler                                       is a slot's range the removed one? then the last handler
- *     slot.range = NULL                                        frees it, or wakes who waits for that;
- *     light barrier                                          otherwise free it, one less leaving
- *     some leaving? free what nobody is in any more
+ *     call the handler                                       each slot: all that is recent = NOTHING
+ *     slot.range = NULL                                      heavy barrier, if there was anything
+ *     light barrier                                          is a slot's range the removed one, or that of what it is at?
+ *     some leaving? free what nobody is in any more            then the last handler frees it, or wakes who waits for that;
+ *                                                              otherwise free it, one less leaving
  *
- * An access to the range of the one before needs no look-up: the slot has remembered it, with the table's generation.
+ * An access that a vCPU has made lately needs no look-up: what one has found stays with the vCPU, ready to be called again
+ * (struct gh_bus_recent). A look-up of an old table cannot leave anything behind: it is over before the writer clears.
  *
- *     slot.range = the remembered one
+ *     recents.at = the recent access
  *     light barrier
- *     bus->generation as remembered? call the handler, and on as above; otherwise slot.range = NULL, and all as above
+ *     still not NOTHING? call the handler; otherwise recents.at = this thread, and all as above
+ *     recents.at = this thread
+ *     light barrier
+ *     some leaving? as above
  *
  * At each barrier both sides store first and load then, and one of them must see the other. The reader's barrier is only one
  * for the compiler: the writer's is membarrier(), which makes every thread of the process pass a full one. Where the kernel
- * has none, GH_BUS_FENCED stays set and readers pass a full one themselves.
+ * has none, GH_BUS_FENCED stays set: readers pass a full one themselves, and nothing is recent.
  *
  * A look-up calls nobody, makes no system call and ends by itself, so that a writer can wait for it anywhere; a handler does
  * not, so that nobody waits for one from inside a handler of the same VM. A doorbell is found in a look-up and rung behind it,
@@ -46,8 +51,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define GH_BUS_NO_GENERATION UINT64_MAX
 
 /* A line of the processors' caches, or two: some fetch pairs. */
 #define GH_BUS_LINE 128
@@ -144,20 +147,55 @@ struct gh_bus_table {
 /* At each end of a chunk, so that its cells share no line with what is not this vCPU's. */
 #define GH_BUS_CELL_MARGIN (GH_BUS_LINE / sizeof(struct gh_bus_cell) + 1)
 
+/* A place for every access that a driver repeats: by address and direction, one of so many. */
+#define GH_BUS_RECENT_BITS 4
+#define GH_BUS_RECENTS (1u << GH_BUS_RECENT_BITS)
+
+enum gh_bus_recent_state { GH_BUS_NOTHING, GH_BUS_LOAD, GH_BUS_STORE };
+
+/*
+ * An access that the guest has made, and all that it takes to make it again. Only for handlers that get it as the guest made
+ * it. Written in look-ups, by the dispatching thread; the writer of tables looks at `range`, and clears `state`.
+ */
+struct gh_bus_recent {
+	_Alignas(GH_BUS_LINE) uint64_t gpa;
+	uint32_t width;
+	uint32_t is_store;
+	int (*access)(void *data, struct gh_bus_access *access);
+	void *data;
+	atomic_uint_least64_t *count;
+	struct gh_bus_access call; /* what the handler gets; all but the value is there already */
+	atomic_uint state;         /* enum gh_bus_recent_state; nothing else is valid before it is looked at */
+	struct gh_bus_cell *cell;
+	_Atomic(const struct gh_bus_guest *) range;
+};
+
+/* In a page that the kernel empties in a forked child: there nobody is at anything, and nothing is recent. */
+struct gh_bus_recents {
+	struct gh_bus_recent recent[GH_BUS_RECENTS];
+	/*
+	 * The element of `recent` whose handler runs; or the thread that dispatches here while it does nothing else, as
+	 * gh_bus_self(); or NULL: neither, all accesses need a look-up.
+	 */
+	_Atomic(const void *) at;
+	struct gh_vcpu *vcpu;
+	atomic_uint care; /* gh_bus::care, where this vCPU's thread has it near */
+};
+
 /* Written by the thread that dispatches on the vCPU, read by writers and by whoever adds numbers up. */
 struct gh_bus_slot {
 	char before[GH_BUS_LINE]; /* nothing else in its cache line */
 	struct gh_bus_slot *next; /* of the VM's; never changes */
 	struct gh_vm *vm;
+	struct gh_bus_recents *recents;
 	/* Whose handler or tracer runs, if one does: the address of its gh_kick_self. */
 	_Atomic(const void *) thread;
 	atomic_uint look_ups;                        /* odd during one */
 	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs; or a doorbell that is being rung */
 	_Atomic(const struct gh_bus_guest *) tracer; /* whose function runs, or will */
-	/* What is remembered; only the dispatching thread's. */
-	uint64_t generation;             /* of the table that it is from, or GH_BUS_NO_GENERATION: nothing is remembered */
-	const struct gh_bus_range *last; /* may be gone already */
-	struct gh_bus_cell *cell;        /* of that range */
+	/* What the last look-up has found; only the dispatching thread's. */
+	uint64_t generation; /* of that table; 0 is of none */
+	uint32_t entry;      /* in there */
 	struct gh_bus_cell *chunks[GH_BUS_CHUNKS];
 	atomic_uint_least64_t unmatched_loads;
 	atomic_uint_least64_t unmatched_stores;
@@ -169,19 +207,14 @@ struct gh_bus_slot {
 
 /* What dispatches have to look out for; mostly nothing. */
 enum {
-	GH_BUS_FENCED = 1,  /* pass full barriers, remember nothing */
+	GH_BUS_FENCED = 1,  /* pass full barriers, nothing is recent */
 	GH_BUS_LEAVING = 2, /* one more that is to be freed by whoever leaves it last */
 };
 
-/* Part of a VM. Dispatches only read the first three, which change seldom. */
+/* Part of a VM. Dispatches only read the first two, which change seldom. */
 struct gh_bus {
 	char before[GH_BUS_LINE];
 	_Atomic(struct gh_bus_table *) table; /* NULL: nothing has ever been added */
-	/*
-	 * Of the table; 0 is of none. On the page that the kernel empties in a forked child, where nothing that a slot has
-	 * remembered is true any more.
-	 */
-	atomic_uint_least64_t *generation;
 	atomic_uint care; /* GH_BUS_FENCED, and GH_BUS_LEAVING for each removed guest that somebody is still in */
 	char after[GH_BUS_LINE];
 	/* Under the lock. */
@@ -233,17 +266,31 @@ static inline void gh_bus_end(struct gh_bus_slot *slot)
 	atomic_store_explicit(&slot->look_ups, look_ups + 1, memory_order_release);
 }
 
+/* The recent access whose handler runs, or NULL. */
+static inline const struct gh_bus_recent *gh_bus_running(const struct gh_bus_recents *recents)
+{
+	const void *at = atomic_load_explicit(&recents->at, memory_order_acquire);
+	size_t offset = (uintptr_t)at - (uintptr_t)recents->recent;
+
+	return offset < sizeof(recents->recent) ? &recents->recent[offset / sizeof(recents->recent[0])] : NULL;
+}
+
 /* Somebody is in a handler or a tracer. When nobody is any more, whoever was there does not touch the slot again. */
 static inline bool gh_bus_is_busy(const struct gh_bus_slot *slot)
 {
-	return atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
+	return gh_bus_running(slot->recents) != NULL || atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
 	       atomic_load_explicit(&slot->tracer, memory_order_acquire) != NULL;
 }
 
 /* One more, of what only this thread writes. */
 static inline void gh_bus_count(atomic_uint_least64_t *counter)
 {
+#if defined(__x86_64__) && !defined(__clang__)
+	/* As clang does it by itself: in one instruction, without a lock. */
+	__asm__("addq $1, %0" : "+m"(*counter));
+#else
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+#endif
 }
 
 /* bus_table.c; with the VM */
@@ -255,11 +302,12 @@ int gh_bus_init(struct gh_vm *vm);
 void gh_bus_clear(struct gh_vm *vm);
 void gh_bus_free(struct gh_vm *vm);
 /* A new vCPU's slot, and its end, which never fails. */
-int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot);
-void gh_bus_leave(struct gh_vm *vm, struct gh_bus_slot *slot);
+int gh_bus_join(struct gh_vcpu *vcpu);
+void gh_bus_leave(struct gh_vcpu *vcpu);
 
 /* A change of the table, under the lock: begin, edit `next`, make it everybody's. */
 struct gh_bus_change {
+	bool keeps; /* the caller's to set: accesses that have found a handler go there as before */
 	struct gh_bus_table *next;
 	struct gh_bus_table *other; /* the spare one for a table that has grown */
 };

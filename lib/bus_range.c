@@ -213,6 +213,7 @@ static int add(struct gh_vm *vm, struct gh_bus_range *range, struct gh_failure *
 	if (ret < 0)
 		return fail_change(failure, ret, STEP_ADD);
 	cells_take(&vm->bus);
+	change.keeps = true;
 	next = change.next;
 	memmove(&next->entries[at + 1], &next->entries[at], (next->n_entries - at) * sizeof(next->entries[0]));
 	next->entries[at] = (struct gh_bus_entry){ .gpa = range->gpa, .last = range->last, .range = range };
@@ -306,6 +307,7 @@ int gh_bus_set_unmatched(struct gh_vm *vm, const struct gh_bus_unmatched_options
 	(void)pthread_mutex_lock(&vm->bus.lock);
 	ret = gh_bus_change_begin(vm, 0, 0, &change);
 	if (ret == 0) {
+		change.keeps = true;
 		change.next->policy = options.policy;
 		change.next->value = options.value;
 		gh_bus_change_end(vm, &change);

@@ -27,32 +27,60 @@ static void nap(struct gh_sys *sys, long ns)
 	(void)sys->ppoll(sys, NULL, 0, &time);
 }
 
+/* Under the lock. */
+static void set_care(struct gh_bus *bus, unsigned int care)
+{
+	atomic_store(&bus->care, care);
+	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
+		atomic_store(&slot->recents->care, care);
+}
+
 /* With the first table. Until then, and without the kernel's help, readers pass full barriers. */
 static void choose_barrier(struct gh_vm *vm)
 {
-	struct gh_sys *sys = vm->b.sys;
+	struct gh_bus *bus = &vm->bus;
 
-	if (vm->bus.ready)
+	if (bus->ready)
 		return;
-	vm->bus.ready = true;
-	if (sys->membarrier(sys, REGISTER_PRIVATE_EXPEDITED) == 0)
-		(void)atomic_fetch_and(&vm->bus.care, ~(unsigned int)GH_BUS_FENCED);
+	bus->ready = true;
+	if (vm->b.sys->membarrier(vm->b.sys, REGISTER_PRIVATE_EXPEDITED) == 0)
+		set_care(bus, atomic_load(&bus->care) & ~(unsigned int)GH_BUS_FENCED);
 }
 
-static void heavy_barrier(struct gh_vm *vm)
+/* `light`: for threads that pass light barriers only, whatever `care` says. */
+static void heavy_barrier(struct gh_vm *vm, bool light)
 {
+	struct gh_bus *bus = &vm->bus;
 	struct gh_sys *sys = vm->b.sys;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	if (gh_bus_is_fenced(&vm->bus) || sys->membarrier(sys, PRIVATE_EXPEDITED) == 0)
+	if (!gh_bus_is_fenced(bus) && sys->membarrier(sys, PRIVATE_EXPEDITED) == 0)
+		return;
+	if (gh_bus_is_fenced(bus) && !light)
 		return;
 	/*
-	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers and go by nothing that they
-	 * remember; what the others have stored leaves their processors' buffers by itself, within far less than this.
+	 * A sandbox has taken the call away. Dispatches that begin from now on pass full barriers, and leave nothing behind;
+	 * what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
-	(void)atomic_fetch_or(&vm->bus.care, GH_BUS_FENCED);
-	(void)atomic_fetch_add(vm->bus.generation, 1);
+	set_care(bus, atomic_load(&bus->care) | GH_BUS_FENCED);
 	nap(sys, DRAIN_NS);
+}
+
+/* False: there was nothing. */
+static bool clear_recents(const struct gh_bus *bus)
+{
+	bool found = false;
+
+	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
+		for (unsigned int i = 0; i < GH_BUS_RECENTS; i++) {
+			struct gh_bus_recent *recent = &slot->recents->recent[i];
+
+			if (atomic_load_explicit(&recent->state, memory_order_relaxed) == GH_BUS_NOTHING)
+				continue;
+			atomic_store_explicit(&recent->state, GH_BUS_NOTHING, memory_order_relaxed);
+			found = true;
+		}
+	return found;
 }
 
 /* Every look-up that may read an unpublished table is over. */
@@ -147,12 +175,14 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 		return; /* closing: nobody reads it */
 	change->next->generation++;
 	atomic_store_explicit(&bus->table, change->next, memory_order_release);
-	atomic_store_explicit(bus->generation, change->next->generation, memory_order_release);
 	GH_POINT(BUS_PUBLISHED);
-	heavy_barrier(vm);
+	heavy_barrier(vm, false);
 	GH_POINT(BUS_ORDERED);
 	await_look_ups(vm);
 	GH_POINT(BUS_ALONE);
+	/* Without a heavy barrier nobody could be kept from what is recent any more. */
+	if ((!change->keeps || gh_bus_is_fenced(bus)) && clear_recents(bus))
+		heavy_barrier(vm, true);
 	if (change->other == NULL) {
 		bus->spare = old;
 		return;
@@ -164,10 +194,16 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 
 /* --- guests --------------------------------------------------------------------------------------------------------- */
 
+static bool is_recent(const struct gh_bus_recent *recent, const struct gh_bus_guest *guest)
+{
+	return recent != NULL && atomic_load_explicit(&recent->range, memory_order_acquire) == guest;
+}
+
 static bool is_inside(const struct gh_bus *bus, const struct gh_bus_guest *guest)
 {
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		if (atomic_load_explicit(&slot->range, memory_order_acquire) == guest ||
+		if (is_recent(gh_bus_running(slot->recents), guest) ||
+		    atomic_load_explicit(&slot->range, memory_order_acquire) == guest ||
 		    atomic_load_explicit(&slot->tracer, memory_order_acquire) == guest)
 			return true;
 	return false;
@@ -177,9 +213,7 @@ static bool is_inside(const struct gh_bus *bus, const struct gh_bus_guest *guest
 static bool is_in_callback(const struct gh_bus *bus)
 {
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		if (atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self &&
-		    (atomic_load_explicit(&slot->range, memory_order_relaxed) != NULL ||
-		     atomic_load_explicit(&slot->tracer, memory_order_relaxed) != NULL))
+		if (atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self && gh_bus_is_busy(slot))
 			return true;
 	return false;
 }
@@ -202,7 +236,7 @@ static void release_cells(struct gh_bus *bus, const struct gh_bus_range *range)
 /* Nobody is in it. Under the lock. */
 static void let_go(struct gh_bus *bus, const struct gh_bus_guest *guest)
 {
-	(void)atomic_fetch_sub(&bus->care, GH_BUS_LEAVING);
+	set_care(bus, atomic_load(&bus->care) - GH_BUS_LEAVING);
 	if (guest->kind == GH_BUS_RANGE)
 		release_cells(bus, (const struct gh_bus_range *)(const void *)guest);
 }
@@ -210,7 +244,7 @@ static void let_go(struct gh_bus *bus, const struct gh_bus_guest *guest)
 void gh_bus_retire_begin(struct gh_bus *bus, struct gh_bus_guest *guest)
 {
 	guest->leaving = true;
-	(void)atomic_fetch_add(&bus->care, GH_BUS_LEAVING);
+	set_care(bus, atomic_load(&bus->care) + GH_BUS_LEAVING);
 }
 
 bool gh_bus_retire_end(struct gh_vm *vm, struct gh_bus_guest *guest)
@@ -291,7 +325,6 @@ int gh_bus_init(struct gh_vm *vm)
 	struct gh_bus *bus = &vm->bus;
 
 	atomic_init(&bus->care, GH_BUS_FENCED);
-	bus->generation = &vm->wiped->bus_generation;
 	if (pthread_mutex_init(&bus->lock, NULL) != 0)
 		return -ENOMEM;
 	if (pthread_cond_init(&bus->left, NULL) != 0) {
@@ -349,13 +382,26 @@ void gh_bus_free(struct gh_vm *vm)
 	(void)pthread_mutex_destroy(&bus->lock);
 }
 
-int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot)
+/* Of a vCPU that may have had a predecessor. */
+static void recents_init(struct gh_vcpu *vcpu)
 {
-	struct gh_bus *bus = &vm->bus;
+	struct gh_bus_recents *recents = &vcpu->live->bus;
+
+	recents->vcpu = vcpu;
+	atomic_store(&recents->at, NULL);
+	atomic_store(&recents->care, atomic_load(&vcpu->vm->bus.care));
+	for (unsigned int i = 0; i < GH_BUS_RECENTS; i++)
+		atomic_store(&recents->recent[i].state, GH_BUS_NOTHING);
+}
+
+int gh_bus_join(struct gh_vcpu *vcpu)
+{
+	struct gh_bus *bus = &vcpu->vm->bus;
+	struct gh_bus_slot *slot = &vcpu->bus;
 	uint32_t chunk = 0;
 
-	slot->vm = vm;
-	slot->generation = GH_BUS_NO_GENERATION;
+	slot->vm = vcpu->vm;
+	slot->recents = &vcpu->live->bus;
 	(void)pthread_mutex_lock(&bus->lock);
 	while (chunk < bus->n_chunks) {
 		slot->chunks[chunk] = gh_bus_cells_new(chunk);
@@ -364,6 +410,7 @@ int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot)
 		chunk++;
 	}
 	if (chunk == bus->n_chunks) {
+		recents_init(vcpu);
 		slot->next = bus->slots;
 		bus->slots = slot;
 		(void)pthread_mutex_unlock(&bus->lock);
@@ -375,20 +422,21 @@ int gh_bus_join(struct gh_vm *vm, struct gh_bus_slot *slot)
 	return -ENOMEM;
 }
 
-void gh_bus_leave(struct gh_vm *vm, struct gh_bus_slot *slot)
+void gh_bus_leave(struct gh_vcpu *vcpu)
 {
-	struct gh_bus *bus = &vm->bus;
-	struct gh_bus_slot **link = &bus->slots;
+	struct gh_vm *vm = vcpu->vm;
+	struct gh_bus_slot *slot = &vcpu->bus;
+	struct gh_bus_slot **link = &vm->bus.slots;
 
 	/* In a child the lock may be held for ever, by a thread that it does not have. */
 	if (!vm->b.in_child)
-		(void)pthread_mutex_lock(&bus->lock);
+		(void)pthread_mutex_lock(&vm->bus.lock);
 	while (*link != NULL && *link != slot)
 		link = &(*link)->next;
 	if (*link != NULL)
 		*link = slot->next;
 	if (!vm->b.in_child)
-		(void)pthread_mutex_unlock(&bus->lock);
+		(void)pthread_mutex_unlock(&vm->bus.lock);
 	for (uint32_t chunk = 0; chunk < GH_BUS_CHUNKS; chunk++)
 		free(slot->chunks[chunk]);
 }

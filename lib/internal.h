@@ -68,11 +68,11 @@ struct gh_vcpu_live {
 	_Alignas(GH_BUS_LINE) _Atomic enum gh_pending pending;
 	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
 	_Atomic uint64_t owner;
+	struct gh_bus_recents bus;
 };
 
 struct gh_wiped {
 	_Alignas(GH_BUS_LINE) volatile uint8_t alive; /* 1 */
-	_Alignas(GH_BUS_LINE) atomic_uint_least64_t bus_generation;
 	struct gh_vcpu_live vcpus[];
 };
 

@@ -90,8 +90,6 @@ int gh_kick_prepare(struct gh_vcpu *vcpu)
 	gh_kick_self.thread = (uint64_t)(uint32_t)sys->gettid(sys) << 32;
 	gh_kick_self.token = gh_kick_self.thread | (uint32_t)vm->kick_signal;
 	atomic_store(&vcpu->live->owner, gh_kick_self.token);
-	/* The bus knows the thread of what it remembers. */
-	vcpu->bus.generation = GH_BUS_NO_GENERATION;
 	return 0;
 }
 

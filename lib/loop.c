@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ready-made loops, and what concerns all vCPUs of a VM at once. */
-#include "bus_last.h"
+#include "bus_recent.h"
 #include "opts.h"
 #include "thread.h"
 #include "vcpu.h"
@@ -136,7 +136,7 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 	if (gh_vcpu_pending(vcpu->live) > GH_PENDING_STORE)
 		return gh_vcpu_start_out(vcpu);
 	for (;;) {
-		uint64_t value;
+		struct gh_bus_recent *recent;
 		int verdict;
 
 		gh_kick_return(vcpu);
@@ -144,15 +144,15 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 			return gh_vcpu_start_out(vcpu);
 		if (!gh_vcpu_enter(vcpu, &verdict))
 			return gh_vcpu_go_on(vcpu, verdict);
-		if (gh_bus_ask_last(vcpu, mmio, &verdict, &value)) {
-			if (is_answered(vcpu, verdict, value)) {
-				gh_bus_let_go(vcpu->vm, &vcpu->bus);
-				continue;
-			}
-			verdict = gh_bus_conclude(vcpu, mmio, verdict, value);
-			gh_bus_let_go(vcpu->vm, &vcpu->bus);
+		recent = gh_bus_recall(vcpu->bus.recents, mmio);
+		if (recent != NULL && gh_bus_recent_state(recent) != GH_BUS_NOTHING) {
+			verdict = gh_bus_ask(recent, mmio->value);
+			if (!is_answered(vcpu, verdict, recent->call.value))
+				verdict = gh_bus_conclude(vcpu, recent, verdict, recent->call.value);
+			gh_bus_let_go(vcpu->bus.recents);
 		} else {
-			gh_bus_let_go(vcpu->vm, &vcpu->bus);
+			if (recent != NULL)
+				gh_bus_let_go(vcpu->bus.recents);
 			verdict = gh_bus_dispatch_elsewhere(vcpu, mmio);
 		}
 		if (verdict != GH_BUS_DONE) {
@@ -160,16 +160,6 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 			return 0;
 		}
 	}
-}
-
-/*
- * What the bus has remembered is for the thread that has dispatched, which says who it is only then: before the first exit,
- * and between two, that may have been another one.
- */
-static void forget_others(struct gh_vcpu *vcpu)
-{
-	if (atomic_load_explicit(&vcpu->bus.thread, memory_order_relaxed) != &gh_kick_self)
-		vcpu->bus.generation = GH_BUS_NO_GENERATION;
 }
 
 /* Of a claimed vCPU. */
@@ -183,7 +173,6 @@ static int loop(struct gh_vcpu *vcpu, const struct gh_loop_options *options)
 
 		if (atomic_load_explicit(&vcpu->vm->quitting, memory_order_relaxed) != GH_QUIT_NOT)
 			return -ECANCELED;
-		forget_others(vcpu);
 		ret = next_exit(vcpu, &verdict);
 		if (ret < 0)
 			return ret;

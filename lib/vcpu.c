@@ -49,7 +49,7 @@ void gh_vcpu_unmake(struct gh_vcpu *vcpu)
 
 	if (vcpu->made)
 		vcpu->vm->b.ops->vcpu_destroy(&vcpu->b);
-	gh_bus_leave(vcpu->vm, &vcpu->bus);
+	gh_bus_leave(vcpu);
 	(void)sys->close(sys, vcpu->wake_fd);
 	free(vcpu);
 }
@@ -76,7 +76,9 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 
 	if (vcpu == NULL)
 		return gh_fail_memory(&vm->failure, STEP_CREATE);
-	if (gh_bus_join(vm, &vcpu->bus) < 0) {
+	vcpu->vm = vm;
+	vcpu->live = &vm->wiped->vcpus[id];
+	if (gh_bus_join(vcpu) < 0) {
 		free(vcpu);
 		return gh_fail_memory(&vm->failure, STEP_CREATE);
 	}
@@ -84,12 +86,10 @@ static int vcpu_new(struct gh_vm *vm, uint32_t id, struct gh_vcpu **ret_vcpu)
 	if (vcpu->wake_fd < 0) {
 		int ret = vcpu->wake_fd;
 
-		gh_bus_leave(vm, &vcpu->bus);
+		gh_bus_leave(vcpu);
 		free(vcpu);
 		return gh_fail_request(&vm->failure, ret, STEP_CREATE, "eventfd");
 	}
-	vcpu->vm = vm;
-	vcpu->live = &vm->wiped->vcpus[id];
 	atomic_init(&vcpu->entry, GH_INSIDE);
 	vcpu->entries = GH_FRAGILE;
 	vcpu->fragile_values = gh_is_quirky(&vm->b, GH_QUIRK_FRAGILE_ANSWER) ? UINT64_MAX : 0;

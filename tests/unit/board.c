@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "board.h"
 
+#include "internal.h"
+
 /* Nobody has a device there: the guest shows that it has gone on. */
 #define BEYOND UINT64_C(0xfff0000000)
 
@@ -31,6 +33,20 @@ int board_store(struct board *board, unsigned int vcpu, uint64_t gpa, uint32_t w
 {
 	EXPECT(gh_fake_store(board->fake, vcpu, gpa, width, value) == 0);
 	return gh_bus_dispatch(board->vcpus[vcpu], board_run(board, vcpu));
+}
+
+bool board_is_recent(const struct board *board, unsigned int vcpu, uint64_t gpa, bool is_store)
+{
+	const struct gh_bus_recents *recents = board->vcpus[vcpu]->bus.recents;
+
+	for (unsigned int i = 0; i < GH_BUS_RECENTS; i++) {
+		const struct gh_bus_recent *recent = &recents->recent[i];
+
+		if (atomic_load(&recent->state) != GH_BUS_NOTHING && recent->gpa == gpa &&
+		    (recent->is_store != 0) == is_store)
+			return true;
+	}
+	return false;
 }
 
 uint64_t board_answer(struct board *board, unsigned int vcpu)

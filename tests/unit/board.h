@@ -35,6 +35,8 @@ int board_store(struct board *board, unsigned int vcpu, uint64_t gpa, uint32_t w
 int board_load(struct board *board, unsigned int vcpu, uint64_t gpa, uint32_t width, uint64_t *ret_value);
 #define BOARD_LEFT UINT64_C(0x1ef71ef71ef71ef7)
 #define BOARD_ABORTED UINT64_C(0xabab0000cdcd0000)
+/* Would the same access be dispatched without a look-up? */
+bool board_is_recent(const struct board *board, unsigned int vcpu, uint64_t gpa, bool is_store);
 /* The guest goes on after a load that has been answered. */
 uint64_t board_answer(struct board *board, unsigned int vcpu);
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The protocol of lib/bus.h between vCPUs that dispatch and a thread that removes a range and adds it again, on processors
- * that keep stores in buffers and let them go out of order, as arm64 does. Loads are in order: those that matter acquire.
+ * The protocol of lib/bus.h between vCPUs that dispatch and a thread that removes a range and adds one there again, on
+ * processors that keep stores in buffers and let them go out of order, as arm64 does. Loads are in order: those that matter
+ * acquire. Each vCPU has one place for a recent access.
  *
  * What is claimed:
  *   no handler runs for a range that has been freed           serve
  *   no look-up reads a table that is being rewritten          look_up
  *   a removal ends, and so does everything else               no invalid end state
+ *   what a handler has stored arrives before that is freed    buffer, with STORES
+ *   no change has to sleep if there never was membarrier()    nap, with FENCED
  *
- * Options: FENCED (a kernel without membarrier()), and BROKEN_*, each of which takes one precaution away and must make the
- * checker find a fault.
+ * Options: NEIGHBOUR (a range at another address, which stays on the bus, shares the place for a recent access), STORES (those
+ * of handlers count as well), FENCED (a kernel without membarrier()), LOST (one from which it may be taken away at any time),
+ * and BROKEN_*, each of which takes one precaution away and must make the checker find a fault.
  */
 #ifndef READERS
 #define READERS 2
@@ -21,112 +25,134 @@
 #define REMOVALS 2
 #endif
 
+/* Ranges: the removed one and the one that follows take turns, as if each had the memory of the last but one. */
 #define NOBODY 0
-#define RANGE 1
+#define FIRST 1
+#define SECOND 2
+#define OTHER 3 /* the neighbour */
+
+/* Of `care`. */
+#define NEEDS_FENCES 1
+#define LEAVING 2 /* and more */
+
+#if defined(FENCED) || defined(LOST)
+#define HAS_FENCES
+#define is_fenced ((care & NEEDS_FENCES) != 0)
+#else
+#define is_fenced false
+#endif
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
-/* Each vCPU's slot, and what of it is still in its processor's buffer; `after`: a store with release waits for the other. */
-byte range[READERS];
-byte range_next[READERS];
-bool range_waits[READERS];
-bool range_after[READERS];
-byte look_ups[READERS];
-byte look_ups_next[READERS];
-bool look_ups_waits[READERS];
-bool look_ups_after[READERS];
+/* What a vCPU's thread writes and others read. */
+#define RANGE 0    /* slot.range */
+#define LOOK_UPS 1 /* slot.look_ups, modulo 2 */
+#define AT 2       /* recents.at: 1 is the recent access, 0 is anything else */
+#define WHOSE 3    /* recent.range */
+#define STATE 4    /* recent.state; the writer clears it */
+#ifdef STORES
+#define DATA 5 /* what a handler has stored last, by range */
+#define CELLS 6
+#else
+#define CELLS 5
+#endif
+
+byte cells[READERS * CELLS];
+
+/* A vCPU's processor has a buffer with room for one store to each cell (`waits`). `behind`: those that have to go first. */
+byte held[READERS * CELLS];
+byte behind[READERS * CELLS];
+byte waits[READERS];
+#ifdef LOST
+byte owed[READERS]; /* those that a nap is for */
+#endif
 
 /* The bus; the writer's buffer. */
 byte table;
 byte table_next;
 bool table_waits;
-byte generation = 1;
-byte generation_next;
-bool generation_waits;
-byte care; /* guests that are leaving; FENCED has no need of a bit */
+#ifdef FENCED
+byte care = NEEDS_FENCES;
+byte near = NEEDS_FENCES;
+#else
+byte care;
+byte near; /* all vCPUs' copies */
+#endif
 
 /* The two tables. */
 bool is_valid[2]; /* nobody is rewriting it */
-bool has_range[2];
-byte generation_of[2];
+byte entry[2];
 
 /* Under the lock. */
 bool locked;
-bool limbo;
+byte limbo; /* a range */
 bool gone;
 
-bool alive = true; /* the range has not been freed */
+bool alive[4]; /* these ranges have not been freed */
 
-inline let_range_go(i)
-{
-	range[i] = range_next[i];
-	range_waits[i] = false;
-	range_after[i] = false;
-	look_ups_after[i] = false
-}
+#define bit(l) (1 << (l))
+#define cell(i, l) ((i) * CELLS + (l))
+/* A processor sees its own stores at once. */
+#define own(i, l) ((waits[i] & bit(l)) != 0 -> held[cell(i, l)] : cells[cell(i, l)])
+#define view(who, i, l) ((who) == (i) -> own(i, l) : cells[cell(i, l)])
 
-inline let_look_ups_go(i)
-{
-	look_ups[i] = look_ups_next[i];
-	look_ups_waits[i] = false;
-	look_ups_after[i] = false;
-	range_after[i] = false
-}
-
-/* An older store that somebody waits for goes first: this one is behind that. */
-inline store_range(i, value, release)
+/* Those that are in the buffer go before a store with release. */
+inline store(i, l, value, release)
 {
 	atomic {
-		if
-		:: range_waits[i] && look_ups_after[i] -> let_range_go(i)
-		:: else
-		fi;
-		range_after[i] = release && look_ups_waits[i];
-		range_next[i] = value;
-		range_waits[i] = true
-	}
-}
-
-inline store_look_ups(i, value, release)
-{
-	atomic {
-		if
-		:: look_ups_waits[i] && range_after[i] -> let_look_ups_go(i)
-		:: else
-		fi;
-		look_ups_after[i] = release && range_waits[i];
-		look_ups_next[i] = value;
-		look_ups_waits[i] = true
+		(waits[i] & bit(l)) == 0;
+		behind[cell(i, l)] = (release -> waits[i] : 0);
+		held[cell(i, l)] = value;
+		waits[i] = waits[i] | bit(l)
 	}
 }
 
 /* A full barrier on the processor of a vCPU. */
 inline barrier(i)
 {
-	atomic {
-		if
-		:: range_waits[i] -> let_range_go(i)
-		:: else
-		fi;
-		if
-		:: look_ups_waits[i] -> let_look_ups_go(i)
-		:: else
-		fi
-	}
+	waits[i] == 0
 }
 
+inline let_go(i, l)
+{
+	cells[cell(i, l)] = held[cell(i, l)];
+	held[cell(i, l)] = 0;
+	waits[i] = waits[i] & ~bit(l);
+#ifdef LOST
+	owed[i] = owed[i] & ~bit(l);
+#endif
+	behind[cell(i, RANGE)] = behind[cell(i, RANGE)] & ~bit(l);
+	behind[cell(i, LOOK_UPS)] = behind[cell(i, LOOK_UPS)] & ~bit(l);
+	behind[cell(i, AT)] = behind[cell(i, AT)] & ~bit(l);
+	behind[cell(i, WHOSE)] = behind[cell(i, WHOSE)] & ~bit(l)
+}
+
+#define may_go(i, l) ((waits[i] & bit(l)) != 0 && behind[cell(i, l)] == 0)
+
 /* Buffers empty themselves. */
-active proctype buffers()
+proctype buffer(byte i)
 {
 end:	do
-	:: atomic { range_waits[0] && !(range_after[0] && look_ups_waits[0]) -> let_range_go(0) }
-	:: atomic { look_ups_waits[0] && !(look_ups_after[0] && range_waits[0]) -> let_look_ups_go(0) }
-#if READERS > 1
-	:: atomic { range_waits[1] && !(range_after[1] && look_ups_waits[1]) -> let_range_go(1) }
-	:: atomic { look_ups_waits[1] && !(look_ups_after[1] && range_waits[1]) -> let_look_ups_go(1) }
+	:: d_step { may_go(i, RANGE) -> let_go(i, RANGE) }
+	:: d_step { may_go(i, LOOK_UPS) -> let_go(i, LOOK_UPS) }
+	:: d_step { may_go(i, AT) -> let_go(i, AT) }
+	:: d_step { may_go(i, WHOSE) -> let_go(i, WHOSE) }
+	:: d_step { may_go(i, STATE) -> let_go(i, STATE) }
+#ifdef STORES
+	:: d_step {
+		may_go(i, DATA) ->
+			assert(alive[held[cell(i, DATA)]]);
+			let_go(i, DATA);
+			cells[cell(i, DATA)] = 0
+	}
 #endif
-	:: atomic { table_waits -> table = table_next; table_waits = false }
-	:: atomic { generation_waits && !table_waits -> generation = generation_next; generation_waits = false }
+	od
+}
+
+active proctype table_buffer()
+{
+end:	do
+	:: d_step { table_waits -> table = table_next; table_waits = false }
 	od
 }
 
@@ -137,29 +163,49 @@ inline lock()
 	atomic { !locked -> locked = true }
 }
 
-/* A processor sees its own stores at once. */
-#define sees(who, i) ((who == i && range_waits[i] -> range_next[i] : range[i]) == RANGE)
-
-inline look_inside(who)
+/* One vCPU after the other, as they come. */
+inline look_inside_one(who, i, whom)
 {
-	atomic {
-		inside = sees(who, 0);
-#if READERS > 1
-		inside = inside || sees(who, 1)
+	if
+#ifdef BROKEN_AT
+	:: false ->
+#else
+	:: view(who, i, AT) != 0 ->
 #endif
-	}
+		inside = inside || view(who, i, WHOSE) == whom
+	:: else
+	fi;
+	inside = inside || view(who, i, RANGE) == whom
+}
+
+inline look_inside(who, whom)
+{
+	inside = false;
+	look_inside_one(who, 0, whom);
+#if READERS > 1
+	look_inside_one(who, 1, whom)
+#endif
+}
+
+inline set_care(value)
+{
+	care = value;
+	near = care
 }
 
 inline reap()
 {
 	lock();
 	if
-	:: limbo ->
-		look_inside(me);
+	:: limbo != NOBODY ->
+		look_inside(me, limbo);
 		if
 		:: inside
-		:: else -> atomic { limbo = false; care--; gone = true }
-		fi
+		:: else ->
+			set_care(care - LEAVING);
+			atomic { limbo = NOBODY; gone = true }
+		fi;
+		inside = false
 	:: else
 	fi;
 	/* With release. */
@@ -167,165 +213,294 @@ inline reap()
 	locked = false
 }
 
-inline leave()
+/* Behind a store that says that nobody is there any more. `first`: the one of the two that is near. */
+inline look_at_care(first)
 {
-	store_range(me, NOBODY, true);
-#ifdef FENCED
-#ifndef BROKEN_LEAVE
-	barrier(me);
-#endif
-#endif
+#ifdef BROKEN_CARE
+	skip
+#else
 	if
-	:: care != 0 -> reap()
+	:: first != 0 ->
+#if defined(HAS_FENCES) && !defined(BROKEN_LEAVE)
+		if
+		:: is_fenced -> barrier(me)
+		:: else
+		fi;
+#endif
+		if
+		:: care >= LEAVING -> reap()
+		:: else
+		fi
 	:: else
 	fi
+#endif
 }
 
-inline serve()
+/* A handler: it takes its time, up to the store that says that nobody is there any more. */
+inline serve(whom, l, release)
 {
-	assert(alive);
-	/* The handler takes its time. */
-	assert(alive);
-	leave()
+#ifdef STORES
+	store(me, DATA, whom, false);
+#endif
+	atomic {
+		assert(alive[whom]);
+		store(me, l, 0, release)
+	}
+}
+
+inline remember()
+{
+	store(me, WHOSE, found, true);
+	atomic {
+		store(me, STATE, 1, false);
+		recent = wanted;
+		callee = found
+	}
 }
 
 inline look_up()
 {
-	store_look_ups(me, 1, false);
-#ifdef FENCED
-#ifndef BROKEN_BEGIN
-	barrier(me);
-#endif
-#endif
-	seen = table;
-	assert(is_valid[seen]);
-	found = has_range[seen];
+	store(me, LOOK_UPS, 1, false);
+#if defined(HAS_FENCES) && !defined(BROKEN_BEGIN)
 	if
-	:: found ->
-		store_range(me, RANGE, false);
+	:: is_fenced -> barrier(me)
+	:: else
+	fi;
+#endif
+	atomic {
+		seen = table;
 		assert(is_valid[seen]);
-#if !defined(FENCED) || defined(BROKEN_REMEMBERS)
-		remembered = generation_of[seen];
+		found = (wanted == OTHER -> OTHER : entry[seen])
+	}
+	if
+	:: found != NOBODY ->
+		/* It still reads the table. */
+		atomic {
+			store(me, RANGE, found, false);
+			assert(is_valid[seen])
+		}
+#if defined(HAS_FENCES) && !defined(BROKEN_REMEMBERS)
+		if
+		:: is_fenced
+		:: else -> remember()
+		fi
+#else
+		remember()
 #endif
 	:: else
 	fi;
 #ifdef BROKEN_END
-	store_look_ups(me, 0, false)
+	store(me, LOOK_UPS, 0, false)
 #else
-	store_look_ups(me, 0, true)
+	store(me, LOOK_UPS, 0, true)
 #endif
 }
 
 proctype vcpu(byte me)
 {
-	byte remembered; /* 0: nothing */
-	byte seen;
 	byte accesses;
-	bool found;
+	byte wanted; /* FIRST stands for whoever is there */
+	byte recent; /* the same, of the recent access; NOBODY: none yet */
+	byte callee; /* the range whose handler that calls */
+	byte seen;
+	byte found;
 	bool inside;
 
 	do
 	:: accesses == ACCESSES -> break
 	:: else ->
 		accesses++;
-		found = false;
 		if
-		:: remembered != 0 ->
-			store_range(me, RANGE, false);
+		:: wanted = FIRST
+#ifdef NEIGHBOUR
+		:: wanted = OTHER
+#endif
+		fi;
+		if
+		:: recent == wanted ->
+			store(me, AT, 1, false);
 			if
-			:: generation == remembered -> serve(); goto done
-			:: else -> leave()
+#ifdef BROKEN_STATE
+			:: true ->
+#else
+			:: own(me, STATE) != 0 ->
+#endif
+#ifdef BROKEN_OUT
+				serve(callee, AT, false);
+#else
+				serve(callee, AT, true);
+#endif
+				look_at_care(near);
+				goto done
+#ifndef BROKEN_STATE
+			:: own(me, STATE) == 0 ->
+				store(me, AT, 0, true);
+				look_at_care(near)
+#endif
 			fi
 		:: else
 		fi;
 		look_up();
 		if
-		:: found -> serve()
+		:: found != NOBODY ->
+			serve(found, RANGE, true);
+			look_at_care(care)
 		:: else
 		fi;
-done:		skip
+done:		atomic { wanted = NOBODY; found = NOBODY; seen = 0 }
 	od
 }
 
 /* --- who changes the bus ------------------------------------------------------------------------------------------- */
 
-inline heavy_barrier()
+/* Long enough for what has been stored before to arrive. */
+inline nap()
 {
-	skip;
-#ifndef BROKEN_WRITER
+#if defined(FENCED)
+	/* Nothing was ever recent. */
+	assert(false)
+#elif !defined(LOST) || defined(BROKEN_NAP)
+	skip
+#else
 	atomic {
-		if
-		:: table_waits -> table = table_next; table_waits = false
-		:: else
-		fi;
-		if
-		:: generation_waits -> generation = generation_next; generation_waits = false
-		:: else
-		fi
-	}
+		owed[0] = waits[0];
+#if READERS > 1
+		owed[1] = waits[1]
 #endif
-#if !defined(FENCED) && !defined(BROKEN_MEMBARRIER)
+	}
+	owed[0] == 0;
+#if READERS > 1
+	owed[1] == 0
+#endif
+#endif
+}
+
+inline membarrier()
+{
+#ifdef BROKEN_MEMBARRIER
+	skip
+#else
 	barrier(0);
 #if READERS > 1
-	barrier(1);
+	barrier(1)
 #endif
 #endif
+}
+
+inline heavy_barrier(light)
+{
+#ifndef BROKEN_WRITER
+	!table_waits;
+#endif
+	if
+	:: !is_fenced -> membarrier()
+#ifdef LOST
+	:: !is_fenced ->
+		set_care(care | NEEDS_FENCES);
+		nap()
+#endif
+	:: is_fenced && !light
+	:: is_fenced && light -> nap()
+	fi
 }
 
 inline await_look_ups(i)
 {
 	if
-	:: look_ups[i] != 0 -> look_ups[i] == 0
+	:: cells[cell(i, LOOK_UPS)] != 0 -> cells[cell(i, LOOK_UPS)] == 0
 	:: else
 	fi
 }
 
-/* The other table, with the range or without it, for everybody. */
-inline change(present)
+inline await_all_look_ups()
 {
-	other = 1 - now;
-	has_range[other] = present;
-	next_generation++;
-	generation_of[other] = next_generation;
-	is_valid[other] = true;
+	await_look_ups(0);
+#if READERS > 1
+	await_look_ups(1)
+#endif
+}
+
+/* The writer's stores are not kept in a buffer here: nothing depends on them before the barrier that follows. */
+inline clear(i)
+{
 	atomic {
+		if
+		:: cells[cell(i, STATE)] != 0 ->
+			cells[cell(i, STATE)] = 0;
+			cleared = true
+		:: else
+		fi
+	}
+}
+
+inline clear_recents()
+{
+	clear(0);
+#if READERS > 1
+	clear(1);
+#endif
+}
+
+/* The other table for everybody, with a range or with NOBODY. */
+inline change(whom, keeps)
+{
+	atomic {
+		other = 1 - now;
+		entry[other] = whom;
+		is_valid[other] = true;
 		table_next = other;
 		table_waits = true
 	}
+	heavy_barrier(false);
+#ifdef BROKEN_EARLY
+	clear_recents();
+#endif
+#ifndef BROKEN_AWAIT
+	await_all_look_ups();
+#endif
 	atomic {
+		is_valid[now] = false;
+		now = other
+	}
+	if
+	:: !keeps || is_fenced ->
+#if !defined(BROKEN_CLEAR) && !defined(BROKEN_EARLY)
+		clear_recents();
+#endif
+#ifndef BROKEN_SECOND
 		if
-		:: generation_waits -> generation = generation_next
+#ifdef BROKEN_LIGHT
+		:: cleared -> heavy_barrier(false)
+#else
+		:: cleared -> heavy_barrier(true)
+#endif
 		:: else
 		fi;
-		generation_next = next_generation;
-		generation_waits = true
-	}
-	heavy_barrier();
-#ifndef BROKEN_AWAIT
-	await_look_ups(0);
-#if READERS > 1
-	await_look_ups(1);
 #endif
-#endif
-	is_valid[now] = false;
-	now = other
+		cleared = false
+	:: else
+	fi
 }
 
 init
 {
 	byte now;
 	byte other;
-	byte next_generation = 1;
+	byte leaver = FIRST;
 	byte removals;
+	bool cleared;
 	bool inside;
 
 	atomic {
 		is_valid[0] = true;
-		has_range[0] = true;
-		generation_of[0] = 1;
+		entry[0] = FIRST;
+		alive[FIRST] = true;
+		alive[OTHER] = true;
 		run vcpu(0);
+		run buffer(0);
 #if READERS > 1
 		run vcpu(1);
+		run buffer(1)
 #endif
 	}
 	do
@@ -333,25 +508,26 @@ init
 	:: else ->
 		removals++;
 		lock();
-		care++;
-		change(false);
-		look_inside(READERS);
+		set_care(care + LEAVING);
+		change(NOBODY, false);
+		look_inside(READERS, leaver);
 		if
 		:: inside ->
-			limbo = true;
-			gone = false;
-			locked = false;
+			atomic { limbo = leaver; gone = false; locked = false };
 			/* In pthread_cond_wait(). */
 			gone;
 			lock()
-		:: else -> care--
+		:: else -> set_care(care - LEAVING)
 		fi;
-		locked = false;
-		alive = false;
+		atomic {
+			locked = false;
+			inside = false;
+			alive[leaver] = false;
+			leaver = FIRST + SECOND - leaver
+		}
 		/* The next one has the same address. */
-		lock();
-		alive = true;
-		change(true);
+		atomic { !locked -> locked = true; alive[leaver] = true };
+		change(leaver, true);
 		locked = false
 	od
 }

@@ -10,10 +10,12 @@
  *   a removal ends, and so does everything else               no invalid end state
  *   what a handler has stored arrives before that is freed    buffer, with STORES
  *   no change has to sleep if there never was membarrier()    nap, with FENCED
+ *   no access passes by a doorbell that is there already      vcpu, with DOORBELL
  *
  * Options: NEIGHBOUR (a range at another address, which stays on the bus, shares the place for a recent access), STORES (those
- * of handlers count as well), FENCED (a kernel without membarrier()), LOST (one from which it may be taken away at any time),
- * and BROKEN_*, each of which takes one precaution away and must make the checker find a fault.
+ * of handlers count as well), DOORBELL (before a range is removed, a doorbell is added in it, which goes with it), FENCED (a
+ * kernel without membarrier()), LOST (one from which it may be taken away at any time), and BROKEN_*, each of which takes one
+ * precaution away and must make the checker find a fault.
  */
 #ifndef READERS
 #define READERS 2
@@ -82,6 +84,10 @@ byte near; /* all vCPUs' copies */
 /* The two tables. */
 bool is_valid[2]; /* nobody is rewriting it */
 byte entry[2];
+#ifdef DOORBELL
+bool has_doorbell[2];
+bool rings; /* it has been added */
+#endif
 
 /* Under the lock. */
 bool locked;
@@ -279,7 +285,12 @@ inline look_up()
 			store(me, RANGE, found, false);
 			assert(is_valid[seen])
 		}
-#if defined(HAS_FENCES) && !defined(BROKEN_REMEMBERS)
+#if defined(DOORBELL) && !defined(BROKEN_PASSES)
+		if
+		:: is_fenced || (wanted != OTHER && has_doorbell[seen])
+		:: else -> remember()
+		fi
+#elif defined(HAS_FENCES) && !defined(BROKEN_REMEMBERS)
 		if
 		:: is_fenced
 		:: else -> remember()
@@ -305,11 +316,15 @@ proctype vcpu(byte me)
 	byte seen;
 	byte found;
 	bool inside;
+	bool late; /* there was a doorbell when the access began */
 
 	do
 	:: accesses == ACCESSES -> break
 	:: else ->
 		accesses++;
+#ifdef DOORBELL
+		late = rings;
+#endif
 		if
 		:: wanted = FIRST
 #ifdef NEIGHBOUR
@@ -324,6 +339,9 @@ proctype vcpu(byte me)
 			:: true ->
 #else
 			:: own(me, STATE) != 0 ->
+#endif
+#ifdef DOORBELL
+				assert(!late || wanted == OTHER);
 #endif
 #ifdef BROKEN_OUT
 				serve(callee, AT, false);
@@ -347,7 +365,7 @@ proctype vcpu(byte me)
 			look_at_care(care)
 		:: else
 		fi;
-done:		atomic { wanted = NOBODY; found = NOBODY; seen = 0 }
+done:		atomic { wanted = NOBODY; found = NOBODY; seen = 0; late = false }
 	od
 }
 
@@ -508,6 +526,17 @@ init
 	:: else ->
 		removals++;
 		lock();
+#ifdef DOORBELL
+		has_doorbell[1 - now] = true;
+#ifdef BROKEN_KEEPS
+		change(leaver, true);
+#else
+		change(leaver, false);
+#endif
+		atomic { locked = false; rings = true };
+		atomic { !locked -> locked = true; rings = false };
+		has_doorbell[1 - now] = false;
+#endif
 		set_care(care + LEAVING);
 		change(NOBODY, false);
 		look_inside(READERS, leaver);
@@ -527,6 +556,9 @@ init
 		}
 		/* The next one has the same address. */
 		atomic { !locked -> locked = true; alive[leaver] = true };
+#ifdef DOORBELL
+		has_doorbell[1 - now] = false;
+#endif
 		change(leaver, true);
 		locked = false
 	od

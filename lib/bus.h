@@ -148,7 +148,7 @@ struct gh_bus_table {
 #define GH_BUS_CELL_MARGIN (GH_BUS_LINE / sizeof(struct gh_bus_cell) + 1)
 
 /* A place for every access that a driver repeats: by address and direction, one of so many. */
-#define GH_BUS_RECENT_BITS 4
+#define GH_BUS_RECENT_BITS 5
 #define GH_BUS_RECENTS (1u << GH_BUS_RECENT_BITS)
 
 enum gh_bus_recent_state { GH_BUS_NOTHING, GH_BUS_LOAD, GH_BUS_STORE };

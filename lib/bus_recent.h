@@ -48,10 +48,13 @@ static inline void gh_bus_make_access(struct gh_bus_access *access, struct gh_vc
 	access->is_store = mmio->is_store;
 }
 
-/* Where an access is remembered, if it is: by address and direction, which a multiplication spreads. */
+/*
+ * Where an access is remembered, if it is: by address and direction. The factor has been searched for: eight neighbouring
+ * registers of 1 to 64 bytes, or as many devices 256 bytes to 2 MiB apart, hardly ever share a place.
+ */
 static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_recents *recents, uint64_t gpa, uint32_t is_store)
 {
-	uint64_t hash = (gpa * 2 + is_store) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = (gpa * 2 + is_store) * UINT64_C(0xa22235e11627709d);
 	struct gh_bus_recent *recent = &recents->recent[hash >> (64 - GH_BUS_RECENT_BITS)];
 
 	/* One address from here on, and not an index that is multiplied for every field. */

@@ -97,7 +97,10 @@ enum gh_bus_flag {
 	GH_BUS_UNALIGNED = 1 << 0,
 };
 
-/** @brief One call of a handler. The handler writes gh_bus_access::value of a load, and nothing else. */
+/**
+ * @brief One call of a handler. The handler writes gh_bus_access::value of a load, and nothing else: later calls may be shown the
+ * same structure, with what has been written into it. It is the library's again when the handler returns.
+ */
 struct gh_bus_access {
 	struct gh_vcpu *vcpu;       /**< Whose access it is. */
 	struct gh_bus_range *range; /**< The range, for a handler that removes itself. */

@@ -96,14 +96,14 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 
 	if (table->tracer != NULL) {
 		found->tracer = table->tracer;
-		atomic_store_explicit(&slot->tracer, &table->tracer->guest, memory_order_relaxed);
+		atomic_store_explicit(&slot->tracer, &table->tracer->guest, memory_order_release);
 	}
 	if (table->n_doorbells != 0 && mmio->is_store != 0)
 		doorbell = gh_bus_find_doorbell(table, mmio);
 	if (doorbell != NULL) {
 		found->rung = true;
 		found->fd = doorbell->fd;
-		atomic_store_explicit(&slot->range, doorbell->guest, memory_order_relaxed);
+		atomic_store_explicit(&slot->range, doorbell->guest, memory_order_release);
 		return;
 	}
 	entry = find_again(table, slot, mmio);
@@ -111,7 +111,7 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 		return;
 	found->range = entry->range;
 	found->cell = &slot->chunks[entry->range->chunk][entry->range->cell];
-	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_relaxed);
+	atomic_store_explicit(&slot->range, &entry->range->guest, memory_order_release);
 	/* It may go there directly the next time, if nobody else wants it and it passes no full barrier. */
 	if (gh_bus_is_fenced(&slot->vm->bus) || table->tracer != NULL || !is_plain(entry->range, mmio))
 		return;
@@ -324,13 +324,13 @@ RARE void gh_bus_leave_with_care(struct gh_vm *vm)
 		gh_bus_reap(vm);
 }
 
-/* After a handler, a tracer or a doorbell of a look-up. */
-static void let_go(struct gh_vm *vm)
+/* After a handler, a tracer or a doorbell of a look-up. In a child there is nothing to care about. */
+static void let_go(const struct gh_bus_slot *slot)
 {
 	gh_bus_light_barrier(false);
 	GH_POINT(BUS_LEFT);
-	if (atomic_load_explicit(&vm->bus.care, memory_order_relaxed) != 0)
-		gh_bus_leave_with_care(vm);
+	if (atomic_load_explicit(&slot->recents->care, memory_order_relaxed) != 0)
+		gh_bus_leave_with_care(slot->vm);
 }
 
 /* With the doorbell in the slot. One that can count no further is readable, which is all that its reader can learn. */
@@ -341,29 +341,22 @@ static int ring(struct gh_vcpu *vcpu, int fd)
 	GH_POINT(BUS_LEAVES);
 	/* Before the tracer, which may remove it. */
 	atomic_store_explicit(&vcpu->bus.range, NULL, memory_order_release);
-	let_go(vcpu->vm);
+	let_go(&vcpu->bus);
 	return GH_BUS_DONE;
 }
 
 /* The tracer goes last, and the slot is this thread's no longer: the answer may have made another one run the vCPU. */
-static void leave(struct gh_vm *vm, struct gh_bus_slot *slot, const struct found *found)
+static void leave(struct gh_bus_slot *slot, const struct found *found)
 {
 	if (found->range == NULL && found->tracer == NULL)
 		return;
 	GH_POINT(BUS_LEAVES);
-	atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_relaxed);
+	atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_release);
 	if (found->range != NULL)
 		atomic_store_explicit(&slot->range, NULL, memory_order_release);
 	if (found->tracer != NULL)
 		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
-	let_go(vm);
-}
-
-/* A handler or a tracer is below a dispatch on this vCPU. */
-static bool is_nested(const struct gh_bus_slot *slot)
-{
-	return gh_bus_running(slot->recents) != NULL || atomic_load_explicit(&slot->range, memory_order_relaxed) != NULL ||
-	       atomic_load_explicit(&slot->tracer, memory_order_relaxed) != NULL;
+	let_go(slot);
 }
 
 __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
@@ -376,21 +369,22 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 
 	if (!gh_width_valid(mmio->width) || mmio->is_store > 1)
 		return -EINVAL;
-	if (gh_vm_is_forked(vcpu->vm) || is_nested(slot))
+	/* A handler or a tracer may be below this. */
+	if (gh_vm_is_forked(vcpu->vm) || gh_bus_is_busy(slot))
 		return -EPERM;
 	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
 	/* Nothing is recent below a handler or a tracer. */
 	atomic_store_explicit(&slot->recents->at, NULL, memory_order_relaxed);
 	look_up(vcpu->vm, slot, mmio, &found);
 	if (found.range == NULL && found.tracer == NULL)
-		atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_relaxed);
+		atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_release);
 	verdict = found.rung ? ring(vcpu, found.fd) : GH_BUS_UNMATCHED;
 	if (found.range != NULL)
 		verdict = serve(vcpu, &found, mmio, &value);
 	ret = verdict == GH_BUS_DONE ? answer(vcpu, mmio, value) : settle(vcpu, mmio, verdict, &value);
 	if (found.tracer != NULL)
 		show(vcpu, mmio, &found, ret < 0 ? ret : verdict, ret == GH_BUS_DONE ? value : 0);
-	leave(vcpu->vm, slot, &found);
+	leave(slot, &found);
 	return ret;
 }
 

@@ -155,7 +155,8 @@ enum gh_bus_recent_state { GH_BUS_NOTHING, GH_BUS_LOAD, GH_BUS_STORE };
 
 /*
  * An access that the guest has made, and all that it takes to make it again. Only for handlers that get it as the guest made
- * it. Written in look-ups, by the dispatching thread; the writer of tables looks at `range`, and clears `state`.
+ * it. The dispatching thread writes it, in look-ups, and the value of each access; the writer of tables looks at `range`, and
+ * clears `state`.
  */
 struct gh_bus_recent {
 	_Alignas(GH_BUS_LINE) uint64_t gpa;
@@ -165,7 +166,7 @@ struct gh_bus_recent {
 	void *data;
 	atomic_uint_least64_t *count;
 	struct gh_bus_access call; /* what the handler gets; all but the value is there already */
-	atomic_uint state;         /* enum gh_bus_recent_state; nothing else is valid before it is looked at */
+	atomic_uint state;         /* enum gh_bus_recent_state; to be looked at before anything here is called */
 	struct gh_bus_cell *cell;
 	_Atomic(const struct gh_bus_guest *) range;
 };
@@ -188,7 +189,7 @@ struct gh_bus_slot {
 	struct gh_bus_slot *next; /* of the VM's; never changes */
 	struct gh_vm *vm;
 	struct gh_bus_recents *recents;
-	/* Whose handler or tracer runs, if one does: the address of its gh_kick_self. */
+	/* Whose handler or tracer runs, if one does: the address of its gh_kick_self. Stored before any of them is. */
 	_Atomic(const void *) thread;
 	atomic_uint look_ups;                        /* odd during one */
 	_Atomic(const struct gh_bus_guest *) range;  /* whose handler runs; or a doorbell that is being rung */

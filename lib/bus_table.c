@@ -15,16 +15,18 @@
 /* A look-up takes nanoseconds, unless its thread is not running: how often that is given the processor before it is slept for. */
 #define YIELDS 20u
 #define NAP_NS 20000L
-#define DRAIN_NS 10000000L
+#define DRAIN_NS 1000000L
+#define DRAINS 10u
 #define FIRST_ROOM 16u
 
 /* --- barriers ------------------------------------------------------------------------------------------------------- */
 
-static void nap(struct gh_sys *sys, long ns)
+/* False: a signal has ended it early. */
+static bool nap(struct gh_sys *sys, long ns)
 {
 	const struct timespec time = { .tv_sec = 0, .tv_nsec = ns };
 
-	(void)sys->ppoll(sys, NULL, 0, &time);
+	return sys->ppoll(sys, NULL, 0, &time) != -EINTR;
 }
 
 /* Under the lock. */
@@ -63,7 +65,8 @@ static void heavy_barrier(struct gh_vm *vm, bool light)
 	 * what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
 	set_care(bus, atomic_load(&bus->care) | GH_BUS_FENCED);
-	nap(sys, DRAIN_NS);
+	for (unsigned int i = 0; i < DRAINS;)
+		i += nap(sys, DRAIN_NS);
 }
 
 /* False: there was nothing. */
@@ -95,7 +98,7 @@ static void await_look_ups(struct gh_vm *vm)
 			if (i < YIELDS)
 				vm->b.sys->yield(vm->b.sys);
 			else
-				nap(vm->b.sys, NAP_NS);
+				(void)nap(vm->b.sys, NAP_NS);
 	}
 }
 
@@ -209,11 +212,14 @@ static bool is_inside(const struct gh_bus *bus, const struct gh_bus_guest *guest
 	return false;
 }
 
-/* Does this thread run a handler or a tracer of the VM, maybe with one of another VM below it? */
+/*
+ * Does this thread run a handler or a tracer of the VM, maybe with one of another VM below it? The thread is looked at last:
+ * another one may take the vCPU over meanwhile, and says so before it is busy.
+ */
 static bool is_in_callback(const struct gh_bus *bus)
 {
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		if (atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self && gh_bus_is_busy(slot))
+		if (gh_bus_is_busy(slot) && atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self)
 			return true;
 	return false;
 }

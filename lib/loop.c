@@ -125,7 +125,7 @@ static inline bool is_answered(struct gh_vcpu *vcpu, int verdict, uint64_t value
 }
 
 /*
- * Enters until there is an exit that more has to be done for than one call of the device that was called last. 0: it is in
+ * Enters until there is an exit that more has to be done for than one call of a handler. 0: it is in
  * vcpu->b.exit, and if it is an access, what has become of it in *ret_verdict, as gh_bus_dispatch() would say.
  */
 static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)

@@ -58,7 +58,7 @@
 	X(GZVM_ENDS, "gzvm: after the last look at signals")                                                               \
 	X(BUS_BEGUN, "bus: look-up has the table")                                                                         \
 	X(BUS_FOUND, "bus: look-up has published what it found")                                                           \
-	X(BUS_RECALLED, "bus: remembered range published")                                                                 \
+	X(BUS_RECALLED, "bus: recent access published")                                                                    \
 	X(BUS_SERVES, "bus: about to call the handler")                                                                    \
 	X(BUS_LEAVES, "bus: back from the handler")                                                                        \
 	X(BUS_LEFT, "bus: has left the range")                                                                             \

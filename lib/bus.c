@@ -69,10 +69,10 @@ static bool is_plain(const struct gh_bus_range *range, const struct gh_exit_mmio
 }
 
 /* During a look-up, and at nothing: a change of the table that takes this away has not cleared yet. */
-static void remember(struct gh_bus_recents *recents, struct gh_bus_range *range, struct gh_bus_cell *cell,
+static void remember(struct gh_bus_slot *slot, struct gh_bus_range *range, struct gh_bus_cell *cell,
 		     const struct gh_exit_mmio *mmio)
 {
-	struct gh_bus_recent *recent = gh_bus_place(recents, mmio->gpa, mmio->is_store);
+	struct gh_bus_recent *recent = gh_bus_place(slot, mmio->gpa, mmio->is_store);
 
 	recent->gpa = mmio->gpa;
 	recent->width = mmio->width;
@@ -80,7 +80,7 @@ static void remember(struct gh_bus_recents *recents, struct gh_bus_range *range,
 	recent->access = range->access;
 	recent->data = range->guest.data;
 	recent->count = &cell->accesses[mmio->is_store];
-	gh_bus_make_access(&recent->call, recents->vcpu, range, mmio);
+	gh_bus_make_access(&recent->call, slot->live->vcpu, range, mmio);
 	recent->cell = cell;
 	/* Whoever sees that another range was here has seen the last of it. */
 	atomic_store_explicit(&recent->range, &range->guest, memory_order_release);
@@ -117,7 +117,7 @@ static void look_in(const struct gh_bus_table *table, struct gh_bus_slot *slot, 
 		return;
 	if (table->n_doorbells != 0 && gh_bus_has_doorbell(table, entry->gpa, entry->last))
 		return;
-	remember(slot->recents, entry->range, found->cell, mmio);
+	remember(slot, entry->range, found->cell, mmio);
 }
 
 static void look_up(struct gh_vm *vm, struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio, struct found *ret_found)
@@ -168,6 +168,9 @@ static bool is_implemented(const struct gh_bus_range *range, const struct gh_exi
 RARE static int judge(struct gh_vcpu *vcpu, const struct gh_bus_range *range, struct gh_bus_cell *cell,
 		      const struct gh_exit_mmio *mmio, int verdict)
 {
+	/* The handler has forked, and this is the child: the guest is not its. */
+	if (gh_vm_is_forked(vcpu->vm))
+		return -EPERM;
 	if (verdict == GH_BUS_DEFER && mmio->is_store != 0)
 		return GH_BUS_DONE;
 	if (verdict == GH_BUS_DEFER && is_implemented(range, mmio)) {
@@ -317,20 +320,28 @@ RARE static void show(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio, con
 	found->tracer->trace(found->tracer->guest.data, &event);
 }
 
-RARE void gh_bus_leave_with_care(struct gh_vm *vm)
+RARE void gh_bus_leave_with_care(struct gh_bus_live *live)
 {
+	struct gh_vm *vm;
+
+	/* In a child, which dispatches no more. */
+	if (live->vcpu == NULL) {
+		atomic_store_explicit(&live->at, NULL, memory_order_relaxed);
+		return;
+	}
+	vm = live->vcpu->vm;
 	gh_bus_light_barrier(gh_bus_is_fenced(&vm->bus));
 	if (atomic_load_explicit(&vm->bus.care, memory_order_acquire) >= GH_BUS_LEAVING)
 		gh_bus_reap(vm);
 }
 
-/* After a handler, a tracer or a doorbell of a look-up. In a child there is nothing to care about. */
-static void let_go(const struct gh_bus_slot *slot)
+/* After a handler, a tracer or a doorbell of a look-up. */
+static void let_go(struct gh_bus_live *live)
 {
 	gh_bus_light_barrier(false);
 	GH_POINT(BUS_LEFT);
-	if (atomic_load_explicit(&slot->recents->care, memory_order_relaxed) != 0)
-		gh_bus_leave_with_care(slot->vm);
+	if (atomic_load_explicit(&live->calm, memory_order_relaxed) == 0)
+		gh_bus_leave_with_care(live);
 }
 
 /* With the doorbell in the slot. One that can count no further is readable, which is all that its reader can learn. */
@@ -341,7 +352,7 @@ static int ring(struct gh_vcpu *vcpu, int fd)
 	GH_POINT(BUS_LEAVES);
 	/* Before the tracer, which may remove it. */
 	atomic_store_explicit(&vcpu->bus.range, NULL, memory_order_release);
-	let_go(&vcpu->bus);
+	let_go(vcpu->bus.live);
 	return GH_BUS_DONE;
 }
 
@@ -351,12 +362,12 @@ static void leave(struct gh_bus_slot *slot, const struct found *found)
 	if (found->range == NULL && found->tracer == NULL)
 		return;
 	GH_POINT(BUS_LEAVES);
-	atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_release);
+	atomic_store_explicit(&slot->live->at, gh_bus_self(), memory_order_release);
 	if (found->range != NULL)
 		atomic_store_explicit(&slot->range, NULL, memory_order_release);
 	if (found->tracer != NULL)
 		atomic_store_explicit(&slot->tracer, NULL, memory_order_release);
-	let_go(slot);
+	let_go(slot->live);
 }
 
 __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio)
@@ -374,10 +385,10 @@ __attribute__((noinline)) int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, co
 		return -EPERM;
 	atomic_store_explicit(&slot->thread, &gh_kick_self, memory_order_relaxed);
 	/* Nothing is recent below a handler or a tracer. */
-	atomic_store_explicit(&slot->recents->at, NULL, memory_order_relaxed);
+	atomic_store_explicit(&slot->live->at, NULL, memory_order_relaxed);
 	look_up(vcpu->vm, slot, mmio, &found);
 	if (found.range == NULL && found.tracer == NULL)
-		atomic_store_explicit(&slot->recents->at, gh_bus_self(), memory_order_release);
+		atomic_store_explicit(&slot->live->at, gh_bus_self(), memory_order_release);
 	verdict = found.rung ? ring(vcpu, found.fd) : GH_BUS_UNMATCHED;
 	if (found.range != NULL)
 		verdict = serve(vcpu, &found, mmio, &value);
@@ -394,9 +405,6 @@ __attribute__((noinline)) int gh_bus_conclude(struct gh_vcpu *vcpu, const struct
 	const struct gh_bus_guest *guest = atomic_load_explicit(&recent->range, memory_order_relaxed);
 	const struct gh_exit_mmio mmio = { .gpa = recent->gpa, .width = recent->width, .is_store = recent->is_store };
 
-	/* The handler has forked, and this is the child. */
-	if (guest == NULL)
-		return -EPERM;
 	if (verdict != GH_BUS_DONE)
 		verdict = judge(vcpu, (const struct gh_bus_range *)(const void *)guest, recent->cell, &mmio, verdict);
 	return verdict == GH_BUS_DONE ? answer(vcpu, &mmio, value) : settle(vcpu, &mmio, verdict, &value);
@@ -411,58 +419,59 @@ RARE static int dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit *e
 static __attribute__((noinline)) int dispatch_load(struct gh_vcpu *vcpu, const struct gh_exit *exit,
 						   struct gh_bus_recent *recent)
 {
-	struct gh_bus_recents *recents = vcpu->bus.recents;
+	struct gh_bus_live *live = vcpu->bus.live;
 	int ret;
 
 	if (gh_bus_recent_state(recent) == GH_BUS_NOTHING) {
-		gh_bus_let_go(recents);
+		gh_bus_let_go(live);
 		return dispatch_elsewhere(vcpu, exit);
 	}
 	ret = gh_bus_ask(recent, exit->mmio.value);
 	ret = ret == GH_BUS_DONE ? answer_load(vcpu, recent->call.value)
 				 : gh_bus_conclude(vcpu, recent, ret, recent->call.value);
-	gh_bus_let_go(recents);
+	gh_bus_let_go(live);
 	return ret;
 }
 
 /* A recent store which was not done. */
-RARE static int conclude_store(struct gh_bus_recents *recents, int verdict)
+RARE static int conclude_store(struct gh_bus_live *live, int verdict)
 {
-	const struct gh_bus_recent *recent = gh_bus_running(recents);
+	const struct gh_bus_recent *recent;
 
-	/* In a child, as above. */
-	if (recent == NULL)
+	/* In a child, as judge() says. */
+	if (live->vcpu == NULL)
 		return -EPERM;
-	verdict = gh_bus_conclude(recents->vcpu, recent, verdict, 0);
-	gh_bus_let_go(recents);
+	recent = gh_bus_running(&live->vcpu->bus);
+	verdict = gh_bus_conclude(live->vcpu, recent, verdict, 0);
+	gh_bus_let_go(live);
 	return verdict;
 }
 
-RARE static int leave_store(struct gh_bus_recents *recents)
+RARE static int leave_store(struct gh_bus_live *live)
 {
-	gh_bus_leave_with_care(recents->vcpu->vm);
+	gh_bus_leave_with_care(live);
 	return GH_BUS_DONE;
 }
 
 int gh_bus_dispatch(struct gh_vcpu *vcpu, const struct gh_exit *exit)
 {
-	struct gh_bus_recents *recents;
 	struct gh_bus_recent *recent;
+	struct gh_bus_live *live;
 	int verdict;
 
 	if (vcpu == NULL || exit == NULL)
 		return -EINVAL;
-	recents = vcpu->bus.recents;
+	live = vcpu->bus.live;
 	if (exit->kind != GH_EXIT_MMIO)
 		return dispatch_elsewhere(vcpu, exit);
-	recent = gh_bus_recall(recents, &exit->mmio);
+	recent = gh_bus_recall(&vcpu->bus, &exit->mmio);
 	if (recent == NULL)
 		return dispatch_elsewhere(vcpu, exit);
 	if (gh_bus_recent_state(recent) != GH_BUS_STORE)
 		return dispatch_load(vcpu, exit, recent);
-	/* Of what is here only `recents` is still wanted afterwards: more would have to be saved. */
+	/* Of what is here only `live` is still wanted afterwards: more would have to be saved. */
 	verdict = gh_bus_ask(recent, exit->mmio.value);
 	if (verdict != GH_BUS_DONE)
-		return conclude_store(recents, verdict);
-	return gh_bus_step_out(recents) ? leave_store(recents) : GH_BUS_DONE;
+		return conclude_store(live, verdict);
+	return gh_bus_step_out(live) ? leave_store(live) : GH_BUS_DONE;
 }

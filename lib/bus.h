@@ -21,10 +21,10 @@
  * An access that a vCPU has made lately needs no look-up: what one has found stays with the vCPU, ready to be called again
  * (struct gh_bus_recent). A look-up of an old table cannot leave anything behind: it is over before the writer clears.
  *
- *     recents.at = the recent access
+ *     live.at = the recent access
  *     light barrier
- *     still not NOTHING? call the handler; otherwise recents.at = this thread, and all as above
- *     recents.at = this thread
+ *     still not NOTHING? call the handler; otherwise as without one, and then all as above
+ *     live.at = this thread
  *     light barrier
  *     some leaving? as above
  *
@@ -159,7 +159,7 @@ enum gh_bus_recent_state { GH_BUS_NOTHING, GH_BUS_LOAD, GH_BUS_STORE };
  * clears `state`.
  */
 struct gh_bus_recent {
-	_Alignas(GH_BUS_LINE) uint64_t gpa;
+	uint64_t gpa;
 	uint32_t width;
 	uint32_t is_store;
 	int (*access)(void *data, struct gh_bus_access *access);
@@ -169,18 +169,20 @@ struct gh_bus_recent {
 	atomic_uint state;         /* enum gh_bus_recent_state; to be looked at before anything here is called */
 	struct gh_bus_cell *cell;
 	_Atomic(const struct gh_bus_guest *) range;
+	char after[8]; /* 128 bytes: a shift finds it */
 };
 
-/* In a page that the kernel empties in a forked child: there nobody is at anything, and nothing is recent. */
-struct gh_bus_recents {
-	struct gh_bus_recent recent[GH_BUS_RECENTS];
+_Static_assert(sizeof(struct gh_bus_recent) == 128 || sizeof(void *) != 8, "an element is found by a shift");
+
+/* In a page that the kernel empties in a forked child, where nobody is at anything, and nothing is recent any more. */
+struct gh_bus_live {
 	/*
-	 * The element of `recent` whose handler runs; or the thread that dispatches here while it does nothing else, as
-	 * gh_bus_self(); or NULL: neither, all accesses need a look-up.
+	 * The recent access whose handler runs; or the thread that dispatches here while it does nothing else, as gh_bus_self();
+	 * or NULL: neither, all accesses need a look-up.
 	 */
 	_Atomic(const void *) at;
 	struct gh_vcpu *vcpu;
-	atomic_uint care; /* gh_bus::care, where this vCPU's thread has it near */
+	atomic_uint calm; /* gh_bus::care is 0 */
 };
 
 /* Written by the thread that dispatches on the vCPU, read by writers and by whoever adds numbers up. */
@@ -188,7 +190,7 @@ struct gh_bus_slot {
 	char before[GH_BUS_LINE]; /* nothing else in its cache line */
 	struct gh_bus_slot *next; /* of the VM's; never changes */
 	struct gh_vm *vm;
-	struct gh_bus_recents *recents;
+	struct gh_bus_live *live;
 	/* Whose handler or tracer runs, if one does: the address of its gh_kick_self. Stored before any of them is. */
 	_Atomic(const void *) thread;
 	atomic_uint look_ups;                        /* odd during one */
@@ -197,6 +199,7 @@ struct gh_bus_slot {
 	/* What the last look-up has found; only the dispatching thread's. */
 	uint64_t generation; /* of that table; 0 is of none */
 	uint32_t entry;      /* in there */
+	struct gh_bus_recent recent[GH_BUS_RECENTS];
 	struct gh_bus_cell *chunks[GH_BUS_CHUNKS];
 	atomic_uint_least64_t unmatched_loads;
 	atomic_uint_least64_t unmatched_stores;
@@ -268,18 +271,18 @@ static inline void gh_bus_end(struct gh_bus_slot *slot)
 }
 
 /* The recent access whose handler runs, or NULL. */
-static inline const struct gh_bus_recent *gh_bus_running(const struct gh_bus_recents *recents)
+static inline const struct gh_bus_recent *gh_bus_running(const struct gh_bus_slot *slot)
 {
-	const void *at = atomic_load_explicit(&recents->at, memory_order_acquire);
-	size_t offset = (uintptr_t)at - (uintptr_t)recents->recent;
+	const void *at = atomic_load_explicit(&slot->live->at, memory_order_acquire);
+	size_t offset = (uintptr_t)at - (uintptr_t)slot->recent;
 
-	return offset < sizeof(recents->recent) ? &recents->recent[offset / sizeof(recents->recent[0])] : NULL;
+	return offset < sizeof(slot->recent) ? &slot->recent[offset / sizeof(slot->recent[0])] : NULL;
 }
 
 /* Somebody is in a handler or a tracer. When nobody is any more, whoever was there does not touch the slot again. */
 static inline bool gh_bus_is_busy(const struct gh_bus_slot *slot)
 {
-	return gh_bus_running(slot->recents) != NULL || atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
+	return gh_bus_running(slot) != NULL || atomic_load_explicit(&slot->range, memory_order_acquire) != NULL ||
 	       atomic_load_explicit(&slot->tracer, memory_order_acquire) != NULL;
 }
 

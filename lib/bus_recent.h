@@ -12,7 +12,7 @@ int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *m
 /* bus.c: the rest of a recent access, other than a store which was done. As gh_bus_dispatch(). */
 int gh_bus_conclude(struct gh_vcpu *vcpu, const struct gh_bus_recent *recent, int verdict, uint64_t value);
 /* bus.c */
-void gh_bus_leave_with_care(struct gh_vm *vm);
+void gh_bus_leave_with_care(struct gh_bus_live *live);
 
 /* This thread, as no other one is called while it lives. */
 static inline const void *gh_bus_self(void)
@@ -49,13 +49,13 @@ static inline void gh_bus_make_access(struct gh_bus_access *access, struct gh_vc
 }
 
 /*
- * Where an access is remembered, if it is: by address and direction. The factor has been searched for: eight neighbouring
+ * Where an access is remembered, if it is: by address and direction. The factor has been searched for: 16 neighbouring
  * registers of 1 to 64 bytes, or as many devices 256 bytes to 2 MiB apart, hardly ever share a place.
  */
-static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_recents *recents, uint64_t gpa, uint32_t is_store)
+static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_slot *slot, uint64_t gpa, uint32_t is_store)
 {
-	uint64_t hash = (gpa * 2 + is_store) * UINT64_C(0xa22235e11627709d);
-	struct gh_bus_recent *recent = &recents->recent[hash >> (64 - GH_BUS_RECENT_BITS)];
+	uint32_t hash = ((uint32_t)gpa * 2 + is_store) * UINT32_C(0x507c25eb);
+	struct gh_bus_recent *recent = &slot->recent[hash >> (32 - GH_BUS_RECENT_BITS)];
 
 	/* One address from here on, and not an index that is multiplied for every field. */
 	__asm__("" : "+r"(recent));
@@ -63,18 +63,19 @@ static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_recents *recents,
 }
 
 /* The access, if this vCPU has made it lately, for this thread to be at; otherwise NULL, and nothing has been done. */
-static inline struct gh_bus_recent *gh_bus_recall(struct gh_bus_recents *recents, const struct gh_exit_mmio *mmio)
+static inline struct gh_bus_recent *gh_bus_recall(struct gh_bus_slot *slot, const struct gh_exit_mmio *mmio)
 {
+	struct gh_bus_live *live = slot->live;
 	const uint64_t gpa = mmio->gpa;
 	const uint32_t is_store = mmio->is_store;
-	struct gh_bus_recent *recent = gh_bus_place(recents, gpa, is_store);
+	struct gh_bus_recent *recent = gh_bus_place(slot, gpa, is_store);
 
-	if (atomic_load_explicit(&recents->at, memory_order_relaxed) != gh_bus_self())
+	if (atomic_load_explicit(&live->at, memory_order_relaxed) != gh_bus_self())
 		return NULL;
 	/* One comparison: processors are quicker at that than at three. */
 	if (((gpa ^ recent->gpa) | (mmio->width ^ recent->width) | (is_store ^ recent->is_store)) != 0)
 		return NULL;
-	atomic_store_explicit(&recents->at, recent, memory_order_relaxed);
+	atomic_store_explicit(&live->at, recent, memory_order_relaxed);
 	gh_bus_light_barrier(false);
 	GH_POINT(BUS_RECALLED);
 	return recent;
@@ -96,19 +97,19 @@ static inline int gh_bus_ask(struct gh_bus_recent *recent, uint64_t value)
 }
 
 /* After a recent access. True: gh_bus_leave_with_care() follows. */
-static inline bool gh_bus_step_out(struct gh_bus_recents *recents)
+static inline bool gh_bus_step_out(struct gh_bus_live *live)
 {
 	GH_POINT(BUS_LEAVES);
-	atomic_store_explicit(&recents->at, gh_bus_self(), memory_order_release);
+	atomic_store_explicit(&live->at, gh_bus_self(), memory_order_release);
 	gh_bus_light_barrier(false);
 	GH_POINT(BUS_LEFT);
-	return atomic_load_explicit(&recents->care, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&live->calm, memory_order_relaxed) == 0;
 }
 
-static inline void gh_bus_let_go(struct gh_bus_recents *recents)
+static inline void gh_bus_let_go(struct gh_bus_live *live)
 {
-	if (gh_bus_step_out(recents))
-		gh_bus_leave_with_care(recents->vcpu->vm);
+	if (gh_bus_step_out(live))
+		gh_bus_leave_with_care(live);
 }
 
 #endif

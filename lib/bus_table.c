@@ -34,7 +34,7 @@ static void set_care(struct gh_bus *bus, unsigned int care)
 {
 	atomic_store(&bus->care, care);
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		atomic_store(&slot->recents->care, care);
+		atomic_store(&slot->live->calm, care == 0);
 }
 
 /* With the first table. Until then, and without the kernel's help, readers pass full barriers. */
@@ -76,7 +76,7 @@ static bool clear_recents(const struct gh_bus *bus)
 
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
 		for (unsigned int i = 0; i < GH_BUS_RECENTS; i++) {
-			struct gh_bus_recent *recent = &slot->recents->recent[i];
+			struct gh_bus_recent *recent = &slot->recent[i];
 
 			if (atomic_load_explicit(&recent->state, memory_order_relaxed) == GH_BUS_NOTHING)
 				continue;
@@ -174,8 +174,11 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 	struct gh_bus *bus = &vm->bus;
 	struct gh_bus_table *old = atomic_load(&bus->table);
 
-	if (change->next == old)
-		return; /* closing: nobody reads it */
+	if (change->next == old) {
+		/* Closing: at most a callback reads it, on this thread. */
+		(void)clear_recents(bus);
+		return;
+	}
 	change->next->generation++;
 	atomic_store_explicit(&bus->table, change->next, memory_order_release);
 	GH_POINT(BUS_PUBLISHED);
@@ -205,7 +208,7 @@ static bool is_recent(const struct gh_bus_recent *recent, const struct gh_bus_gu
 static bool is_inside(const struct gh_bus *bus, const struct gh_bus_guest *guest)
 {
 	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		if (is_recent(gh_bus_running(slot->recents), guest) ||
+		if (is_recent(gh_bus_running(slot), guest) ||
 		    atomic_load_explicit(&slot->range, memory_order_acquire) == guest ||
 		    atomic_load_explicit(&slot->tracer, memory_order_acquire) == guest)
 			return true;
@@ -355,6 +358,7 @@ void gh_bus_clear(struct gh_vm *vm)
 		struct gh_bus_guest *guest = &table->entries[--table->n_entries].range->guest;
 
 		guest->leaving = true;
+		(void)clear_recents(bus);
 		gh_bus_guest_free(bus, guest);
 	}
 	if (table != NULL && table->tracer != NULL) {
@@ -388,18 +392,6 @@ void gh_bus_free(struct gh_vm *vm)
 	(void)pthread_mutex_destroy(&bus->lock);
 }
 
-/* Of a vCPU that may have had a predecessor. */
-static void recents_init(struct gh_vcpu *vcpu)
-{
-	struct gh_bus_recents *recents = &vcpu->live->bus;
-
-	recents->vcpu = vcpu;
-	atomic_store(&recents->at, NULL);
-	atomic_store(&recents->care, atomic_load(&vcpu->vm->bus.care));
-	for (unsigned int i = 0; i < GH_BUS_RECENTS; i++)
-		atomic_store(&recents->recent[i].state, GH_BUS_NOTHING);
-}
-
 int gh_bus_join(struct gh_vcpu *vcpu)
 {
 	struct gh_bus *bus = &vcpu->vm->bus;
@@ -407,7 +399,7 @@ int gh_bus_join(struct gh_vcpu *vcpu)
 	uint32_t chunk = 0;
 
 	slot->vm = vcpu->vm;
-	slot->recents = &vcpu->live->bus;
+	slot->live = &vcpu->live->bus;
 	(void)pthread_mutex_lock(&bus->lock);
 	while (chunk < bus->n_chunks) {
 		slot->chunks[chunk] = gh_bus_cells_new(chunk);
@@ -416,7 +408,8 @@ int gh_bus_join(struct gh_vcpu *vcpu)
 		chunk++;
 	}
 	if (chunk == bus->n_chunks) {
-		recents_init(vcpu);
+		slot->live->vcpu = vcpu;
+		atomic_store(&slot->live->calm, atomic_load(&bus->care) == 0);
 		slot->next = bus->slots;
 		bus->slots = slot;
 		(void)pthread_mutex_unlock(&bus->lock);
@@ -443,6 +436,8 @@ void gh_bus_leave(struct gh_vcpu *vcpu)
 		*link = slot->next;
 	if (!vm->b.in_child)
 		(void)pthread_mutex_unlock(&vm->bus.lock);
+	/* The id may be used once more. */
+	atomic_store(&slot->live->at, NULL);
 	for (uint32_t chunk = 0; chunk < GH_BUS_CHUNKS; chunk++)
 		free(slot->chunks[chunk]);
 }

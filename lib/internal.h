@@ -68,7 +68,7 @@ struct gh_vcpu_live {
 	_Alignas(GH_BUS_LINE) _Atomic enum gh_pending pending;
 	/* gh_kick_self::token of the thread that is prepared to run it; 0: none */
 	_Atomic uint64_t owner;
-	struct gh_bus_recents bus;
+	_Alignas(GH_BUS_LINE) struct gh_bus_live bus;
 };
 
 struct gh_wiped {

@@ -144,15 +144,15 @@ static int next_exit(struct gh_vcpu *vcpu, int *ret_verdict)
 			return gh_vcpu_start_out(vcpu);
 		if (!gh_vcpu_enter(vcpu, &verdict))
 			return gh_vcpu_go_on(vcpu, verdict);
-		recent = gh_bus_recall(vcpu->bus.recents, mmio);
+		recent = gh_bus_recall(&vcpu->bus, mmio);
 		if (recent != NULL && gh_bus_recent_state(recent) != GH_BUS_NOTHING) {
 			verdict = gh_bus_ask(recent, mmio->value);
 			if (!is_answered(vcpu, verdict, recent->call.value))
 				verdict = gh_bus_conclude(vcpu, recent, verdict, recent->call.value);
-			gh_bus_let_go(vcpu->bus.recents);
+			gh_bus_let_go(vcpu->bus.live);
 		} else {
 			if (recent != NULL)
-				gh_bus_let_go(vcpu->bus.recents);
+				gh_bus_let_go(vcpu->bus.live);
 			verdict = gh_bus_dispatch_elsewhere(vcpu, mmio);
 		}
 		if (verdict != GH_BUS_DONE) {

@@ -37,10 +37,10 @@ int board_store(struct board *board, unsigned int vcpu, uint64_t gpa, uint32_t w
 
 bool board_is_recent(const struct board *board, unsigned int vcpu, uint64_t gpa, bool is_store)
 {
-	const struct gh_bus_recents *recents = board->vcpus[vcpu]->bus.recents;
+	const struct gh_bus_slot *slot = &board->vcpus[vcpu]->bus;
 
 	for (unsigned int i = 0; i < GH_BUS_RECENTS; i++) {
-		const struct gh_bus_recent *recent = &recents->recent[i];
+		const struct gh_bus_recent *recent = &slot->recent[i];
 
 		if (atomic_load(&recent->state) != GH_BUS_NOTHING && recent->gpa == gpa &&
 		    (recent->is_store != 0) == is_store)

@@ -2,7 +2,7 @@
 /* Accesses that a vCPU repeats: the second one and all later ones take another way, and nobody may notice. */
 #include "board.h"
 
-#include "../../lib/internal.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -157,11 +157,11 @@ END_TEST
 
 static unsigned int count_recents(unsigned int vcpu)
 {
-	const struct gh_bus_recents *recents = board.vcpus[vcpu]->bus.recents;
+	const struct gh_bus_slot *slot = &board.vcpus[vcpu]->bus;
 	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < GH_BUS_RECENTS; i++)
-		count += atomic_load(&recents->recent[i].state) != GH_BUS_NOTHING;
+		count += atomic_load(&slot->recent[i].state) != GH_BUS_NOTHING;
 	return count;
 }
 
@@ -688,7 +688,7 @@ static void *visit(void *data)
 
 static const void *dispatcher(unsigned int vcpu)
 {
-	return atomic_load(&board.vcpus[vcpu]->bus.recents->at);
+	return atomic_load(&board.vcpus[vcpu]->bus.live->at);
 }
 
 /* What is recent for one thread serves the next one, which is known from its first access on. */

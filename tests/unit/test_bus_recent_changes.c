@@ -2,7 +2,7 @@
 /* Changes of the bus while accesses are recent: what stays recent, what does not, and who is called until then. */
 #include "board.h"
 
-#include "../../lib/internal.h"
+#include "internal.h"
 #include "points.h"
 
 #include <errno.h>
@@ -475,7 +475,7 @@ START_TEST(test_last_words)
 	if (!is_store)
 		ck_assert_int_eq(gh_mmio_complete(board.vcpus[0], 5), expected == GH_BUS_DONE ? -EBUSY : 0);
 	ck_assert_uint_eq(atomic_load(&board.vm->bus.care), 0);
-	ck_assert_uint_eq(atomic_load(&board.vcpus[0]->bus.recents->care), 0);
+	ck_assert_uint_eq(atomic_load(&board.vcpus[0]->bus.live->calm), 1);
 	ck_assert_int_eq(access_at(HERE), GH_BUS_UNMATCHED);
 }
 END_TEST
@@ -642,7 +642,7 @@ static void remove_and_add_vcpu(struct actor *actor)
 	gh_bus_remove(actor->range);
 	board.vcpus[2] = add_vcpu(board.vm, 2);
 	for (unsigned int i = 0; i < 3; i++)
-		EXPECT(atomic_load(&board.vcpus[i]->bus.recents->care) == GH_BUS_LEAVING);
+		EXPECT(atomic_load(&board.vcpus[i]->bus.live->calm) == 0);
 }
 
 START_TEST(test_new_vcpu)
@@ -650,13 +650,13 @@ START_TEST(test_new_vcpu)
 	is_store = _i != 0;
 	actor_add(&first, "first", HERE);
 	for (unsigned int i = 0; i < 2; i++)
-		ck_assert_uint_eq(atomic_load(&board.vcpus[i]->bus.recents->care), 0);
+		ck_assert_uint_eq(atomic_load(&board.vcpus[i]->bus.live->calm), 1);
 	ck_assert_int_eq(access_at(HERE), GH_BUS_DONE);
 	first.act = remove_and_add_vcpu;
 	ck_assert_int_eq(access_at(HERE), GH_BUS_DONE);
 	ck_assert_uint_eq(first.removed, 1);
 	for (unsigned int i = 0; i < 3; i++)
-		ck_assert_uint_eq(atomic_load(&board.vcpus[i]->bus.recents->care), 0);
+		ck_assert_uint_eq(atomic_load(&board.vcpus[i]->bus.live->calm), 1);
 }
 END_TEST
 
@@ -763,7 +763,7 @@ START_TEST(test_barriers_gone)
 	(_i / 2 != 0 ? set_policy : add_another)();
 	for (unsigned int i = 0; i < ROUNDS; i++)
 		expect_served(&first, false);
-	ck_assert_uint_eq(atomic_load(&board.vcpus[0]->bus.recents->care), GH_BUS_FENCED);
+	ck_assert_uint_eq(atomic_load(&board.vcpus[0]->bus.live->calm), 0);
 	gh_bus_remove(first.range);
 	ck_assert_uint_eq(first.removed, 1);
 	board.vm->b.sys = kernel.below;

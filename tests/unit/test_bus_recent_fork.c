@@ -2,7 +2,7 @@
 /* Repeated accesses and fork(): in the child none is recent, whoever forks, and the parent goes on as if nothing had been. */
 #include "board.h"
 
-#include "../../lib/internal.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <gh/loop.h>

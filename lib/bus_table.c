@@ -174,12 +174,12 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 	struct gh_bus *bus = &vm->bus;
 	struct gh_bus_table *old = atomic_load(&bus->table);
 
+	change->next->generation++;
 	if (change->next == old) {
 		/* Closing: at most a callback reads it, on this thread. */
 		(void)clear_recents(bus);
 		return;
 	}
-	change->next->generation++;
 	atomic_store_explicit(&bus->table, change->next, memory_order_release);
 	GH_POINT(BUS_PUBLISHED);
 	heavy_barrier(vm, false);
@@ -221,9 +221,13 @@ static bool is_inside(const struct gh_bus *bus, const struct gh_bus_guest *guest
  */
 static bool is_in_callback(const struct gh_bus *bus)
 {
-	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next)
-		if (gh_bus_is_busy(slot) && atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self)
+	for (struct gh_bus_slot *slot = bus->slots; slot != NULL; slot = slot->next) {
+		bool busy = gh_bus_is_busy(slot);
+
+		GH_POINT(BUS_LOOKED);
+		if (busy && atomic_load_explicit(&slot->thread, memory_order_relaxed) == &gh_kick_self)
 			return true;
+	}
 	return false;
 }
 
@@ -358,6 +362,7 @@ void gh_bus_clear(struct gh_vm *vm)
 		struct gh_bus_guest *guest = &table->entries[--table->n_entries].range->guest;
 
 		guest->leaving = true;
+		table->generation++;
 		(void)clear_recents(bus);
 		gh_bus_guest_free(bus, guest);
 	}

@@ -64,7 +64,8 @@
 	X(BUS_LEFT, "bus: has left the range")                                                                             \
 	X(BUS_PUBLISHED, "bus: new table published")                                                                       \
 	X(BUS_ORDERED, "bus: past the barrier")                                                                            \
-	X(BUS_ALONE, "bus: old table is nobody's")
+	X(BUS_ALONE, "bus: old table is nobody's")                                                                         \
+	X(BUS_LOOKED, "bus: a remover has seen what runs, and not yet where")
 
 #ifdef GH_POINTS
 

@@ -186,7 +186,7 @@ void gh_bus_change_end(struct gh_vm *vm, const struct gh_bus_change *change)
 	GH_POINT(BUS_ORDERED);
 	await_look_ups(vm);
 	GH_POINT(BUS_ALONE);
-	/* Without a heavy barrier nobody could be kept from what is recent any more. */
+	/* Once fenced nothing stays recent, so that later changes need not nap. */
 	if ((!change->keeps || gh_bus_is_fenced(bus)) && clear_recents(bus))
 		heavy_barrier(vm, true);
 	if (change->other == NULL) {

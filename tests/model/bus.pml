@@ -49,7 +49,7 @@
 /* What a vCPU's thread writes and others read. */
 #define RANGE 0    /* slot.range */
 #define LOOK_UPS 1 /* slot.look_ups, modulo 2 */
-#define AT 2       /* recents.at: 1 is the recent access, 0 is anything else */
+#define AT 2       /* live.at: 1 is the recent access, 0 is anything else */
 #define WHOSE 3    /* recent.range */
 #define STATE 4    /* recent.state; the writer clears it */
 #ifdef STORES
@@ -219,14 +219,14 @@ inline reap()
 	locked = false
 }
 
-/* Behind a store that says that nobody is there any more. `first`: the one of the two that is near. */
-inline look_at_care(first)
+/* Behind a store that says that nobody is there any more. */
+inline look_at_care()
 {
 #ifdef BROKEN_CARE
 	skip
 #else
 	if
-	:: first != 0 ->
+	:: near != 0 ->
 #if defined(HAS_FENCES) && !defined(BROKEN_LEAVE)
 		if
 		:: is_fenced -> barrier(me)
@@ -348,12 +348,12 @@ proctype vcpu(byte me)
 #else
 				serve(callee, AT, true);
 #endif
-				look_at_care(near);
+				look_at_care();
 				goto done
 #ifndef BROKEN_STATE
 			:: own(me, STATE) == 0 ->
 				store(me, AT, 0, true);
-				look_at_care(near)
+				look_at_care()
 #endif
 			fi
 		:: else
@@ -362,7 +362,7 @@ proctype vcpu(byte me)
 		if
 		:: found != NOBODY ->
 			serve(found, RANGE, true);
-			look_at_care(care)
+			look_at_care()
 		:: else
 		fi;
 done:		atomic { wanted = NOBODY; found = NOBODY; seen = 0; late = false }

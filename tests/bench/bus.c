@@ -106,15 +106,10 @@ static int on_access(void *data, struct gh_bus_access *access)
 /* As if the device were known; the function is not, or the compiler would make one of it and the loop. */
 static int call_directly(const struct gh_exit *exit)
 {
-	const struct gh_exit_mmio *mmio = &exit->mmio;
-	struct device *device = &stage.devices[DIRECT][(mmio->gpa - BASE) / LENGTH];
+	struct device *device = &stage.devices[DIRECT][(exit->mmio.gpa - BASE) / LENGTH];
 	struct gh_bus_access access;
 
-	access.gpa = mmio->gpa;
-	access.offset = mmio->gpa - device->gpa;
-	access.value = mmio->value;
-	access.width = mmio->width;
-	access.is_store = mmio->is_store;
+	rival_make_access(&access, device->gpa, &exit->mmio);
 	return device->access(device, &access);
 }
 

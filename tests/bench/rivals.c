@@ -156,10 +156,6 @@ int rival_dispatch(struct rival *rival, const struct gh_exit *exit)
 	}
 	if (node == NULL)
 		return GH_BUS_UNMATCHED;
-	access.gpa = mmio->gpa;
-	access.offset = mmio->gpa - node->gpa;
-	access.value = mmio->value;
-	access.width = mmio->width;
-	access.is_store = mmio->is_store;
+	rival_make_access(&access, node->gpa, mmio);
 	return node->access(node->data, &access);
 }

@@ -28,6 +28,19 @@ struct rival {
 	struct node *root;
 };
 
+/* What a handler is entitled to, as far as there is such a thing here. */
+static inline void rival_make_access(struct gh_bus_access *access, uint64_t begin, const struct gh_exit_mmio *mmio)
+{
+	access->vcpu = NULL;
+	access->range = NULL;
+	access->gpa = mmio->gpa;
+	access->offset = mmio->gpa - begin;
+	access->value = mmio->value;
+	access->mask = UINT64_MAX >> (64 - mmio->width * 8);
+	access->width = mmio->width;
+	access->is_store = mmio->is_store;
+}
+
 bool rival_init(struct rival *rival, enum lock lock);
 void rival_free(struct rival *rival);
 /* The range is in no other one's way. False: no memory. */

@@ -49,8 +49,8 @@ static inline void gh_bus_make_access(struct gh_bus_access *access, struct gh_vc
 }
 
 /*
- * Where an access is remembered, if it is: by address and direction. The factor has been searched for: 16 neighbouring
- * registers of 1 to 64 bytes, or as many devices 256 bytes to 2 MiB apart, hardly ever share a place.
+ * Where an access is remembered, if it is: by address and direction. The factor has been searched for: of 16 neighbouring
+ * registers of 1 to 64 bytes, or of as many devices 256 bytes to 2 MiB apart, at most two share a place.
  */
 static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_slot *slot, uint64_t gpa, uint32_t is_store)
 {

@@ -2,7 +2,7 @@
 /* The bus as a VMM sees it: who gets which access, what the guest reads, what is refused. */
 #include "board.h"
 
-#include "../../lib/internal.h"
+#include "bus_recent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -109,6 +109,34 @@ START_TEST(test_many)
 	look_at_all(devices, present, lengths);
 	ck_assert_uint_eq(board_range_counts(ranges[3]).stores, 2);
 	ck_assert_uint_eq(board_range_counts(ranges[4]).stores, 6);
+}
+END_TEST
+
+/* Of 16 registers or devices next to each other, wherever they are, no three have to do with two places. */
+START_TEST(test_places)
+{
+	static const uint64_t distances[] = {
+		1, 2, 4, 8, 16, 32, 64, 0x100, 0x200, 0x400, 0x1000, 0x10000, 0x20000, 0x200000,
+	};
+	static struct gh_bus_slot slot;
+	const uint64_t distance = distances[_i];
+
+	for (uint64_t gpa = 0; gpa < UINT64_C(1) << 52; gpa = gpa * 3 + 0x1000) {
+		for (uint32_t is_store = 0; is_store < 2; is_store++) {
+			bool taken[GH_BUS_RECENTS] = { false };
+			unsigned int places = 0;
+
+			for (unsigned int i = 0; i < 16; i++) {
+				size_t place = (size_t)(gh_bus_place(&slot, gpa + i * distance, is_store) - slot.recent);
+
+				EXPECT(place < GH_BUS_RECENTS);
+				places += !taken[place];
+				taken[place] = true;
+			}
+			ck_assert_uint_ge(places, 15);
+		}
+		ck_assert_ptr_ne(gh_bus_place(&slot, gpa, 0), gh_bus_place(&slot, gpa, 1));
+	}
 }
 END_TEST
 
@@ -577,6 +605,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, begin, end);
 	tcase_add_test(tcase, test_access);
 	tcase_add_test(tcase, test_many);
+	tcase_add_loop_test(tcase, test_places, 0, 14);
 	tcase_add_test(tcase, test_whole_access);
 	tcase_add_test(tcase, test_bad_ranges);
 	tcase_add_test(tcase, test_names);

@@ -7,12 +7,14 @@
  * one that it has replaced, which is the spare one from then on. So a removal needs no memory, and cannot fail.
  *
  *     reader (a vCPU's thread, in gh_bus_dispatch())         writer (under bus->lock)
+ *     live.at = NULL
  *     slot.look_ups: odd                                     one more leaving
  *     light barrier                                          bus->table = the other one
  *     table = bus->table, search                             heavy barrier
  *     slot.range = the range that was found                  each slot: is look_ups odd? wait until it has changed
  *     slot.look_ups: even                                    the old table is nobody's
  *     call the handler                                       each slot: all that is recent = NOTHING
+ *     live.at = this thread
  *     slot.range = NULL                                      heavy barrier, if there was anything
  *     light barrier                                          is a slot's range the removed one, or that of what it is at?
  *     some leaving? free what nobody is in any more            then the last handler frees it, or wakes who waits for that;

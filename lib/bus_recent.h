@@ -11,7 +11,7 @@
 int gh_bus_dispatch_elsewhere(struct gh_vcpu *vcpu, const struct gh_exit_mmio *mmio);
 /* bus.c: the rest of a recent access, other than a store which was done. As gh_bus_dispatch(). */
 int gh_bus_conclude(struct gh_vcpu *vcpu, const struct gh_bus_recent *recent, int verdict, uint64_t value);
-/* bus.c */
+/* bus.c: frees what is leaving, if nobody is in it any more. In a child, forgets who dispatches. */
 void gh_bus_leave_with_care(struct gh_bus_live *live);
 
 /* This thread, as no other one is called while it lives. */
@@ -49,8 +49,8 @@ static inline void gh_bus_make_access(struct gh_bus_access *access, struct gh_vc
 }
 
 /*
- * Where an access is remembered, if it is: by address and direction. The factor has been searched for: of 16 neighbouring
- * registers of 1 to 64 bytes, or of as many devices 256 bytes to 2 MiB apart, at most two share a place.
+ * Where an access is remembered, if it is: by address and direction. The factor has been searched for: of 16 neighbours,
+ * 1 byte to 2 MiB apart, at most two share a place if all are loaded, or all stored; the two of one register never do.
  */
 static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_slot *slot, uint64_t gpa, uint32_t is_store)
 {

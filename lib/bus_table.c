@@ -4,6 +4,7 @@
 #include "points.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,18 +16,30 @@
 /* A look-up takes nanoseconds, unless its thread is not running: how often that is given the processor before it is slept for. */
 #define YIELDS 20u
 #define NAP_NS 20000L
-#define DRAIN_NS 1000000L
-#define DRAINS 10u
+#define DRAIN_NS 10000000L
 #define FIRST_ROOM 16u
 
 /* --- barriers ------------------------------------------------------------------------------------------------------- */
 
-/* False: a signal has ended it early. */
-static bool nap(struct gh_sys *sys, long ns)
+static void nap(struct gh_sys *sys, long ns)
 {
 	const struct timespec time = { .tv_sec = 0, .tv_nsec = ns };
 
-	return sys->ppoll(sys, NULL, 0, &time) != -EINTR;
+	(void)sys->ppoll(sys, NULL, 0, &time);
+}
+
+/* What any processor has stored so far has left its buffer when this returns. No signal may cut it short. */
+static void drain(struct gh_sys *sys)
+{
+	sigset_t all;
+	sigset_t before;
+	int ret;
+
+	(void)sigfillset(&all);
+	ret = sys->sigprocmask(sys, SIG_SETMASK, &all, &before);
+	nap(sys, DRAIN_NS);
+	if (ret == 0)
+		(void)sys->sigprocmask(sys, SIG_SETMASK, &before, NULL);
 }
 
 /* Under the lock. */
@@ -65,8 +78,7 @@ static void heavy_barrier(struct gh_vm *vm, bool light)
 	 * what the others have stored leaves their processors' buffers by itself, within far less than this.
 	 */
 	set_care(bus, atomic_load(&bus->care) | GH_BUS_FENCED);
-	for (unsigned int i = 0; i < DRAINS;)
-		i += nap(sys, DRAIN_NS);
+	drain(sys);
 }
 
 /* False: there was nothing. */
@@ -98,7 +110,7 @@ static void await_look_ups(struct gh_vm *vm)
 			if (i < YIELDS)
 				vm->b.sys->yield(vm->b.sys);
 			else
-				(void)nap(vm->b.sys, NAP_NS);
+				nap(vm->b.sys, NAP_NS);
 	}
 }
 
@@ -285,6 +297,7 @@ void gh_bus_guest_free(struct gh_bus *bus, struct gh_bus_guest *guest)
 		guest->removed(guest->data);
 	if (bus->closing && guest->kind == GH_BUS_RANGE) {
 		/* Others' callbacks may remove it once more, and cannot know better. */
+		guest->gone = true;
 		guest->next = bus->limbo;
 		bus->limbo = guest;
 		return;
@@ -313,7 +326,7 @@ void gh_bus_reap(struct gh_vm *vm)
 	while (*link != NULL) {
 		struct gh_bus_guest *guest = *link;
 
-		if (is_inside(bus, guest)) {
+		if (guest->gone || is_inside(bus, guest)) {
 			link = &guest->next;
 			continue;
 		}

@@ -114,7 +114,7 @@ static bool is_foreign(enum device_kind device, enum gh_point point)
 {
 	bool gunyah = point >= GH_POINT_GUNYAH_BEGUN && point <= GH_POINT_GUNYAH_ENDS;
 	bool gzvm = point >= GH_POINT_GZVM_BEGUN && point <= GH_POINT_GZVM_ENDS;
-	bool bus = point >= GH_POINT_BUS_BEGUN && point <= GH_POINT_BUS_ALONE; /* gh-stress-bus */
+	bool bus = point >= GH_POINT_BUS_BEGUN && point <= GH_POINT_BUS_LOOKED; /* gh-stress-bus */
 	bool simulated = point >= GH_POINT_CALL_ENTERED && point <= GH_POINT_CALL_LEAVES;
 	bool page = point == GH_POINT_PAGE_CLEARED || point == GH_POINT_PAGE_RETURNED;
 

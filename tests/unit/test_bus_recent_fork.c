@@ -224,7 +224,7 @@ START_TEST(test_inside)
 }
 END_TEST
 
-/* The child goes on in there: it closes the VM, or dispatches, before its handler returns. */
+/* The child goes on in there: it dispatches before its handler returns. */
 static int dispatching_access(void *data, struct gh_bus_access *access)
 {
 	struct forker *device = data;

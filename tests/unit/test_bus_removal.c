@@ -5,6 +5,8 @@
 #include "../../lib/internal.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,7 @@ static struct {
 	enum barrier barrier;
 	unsigned int barriers;   /* that were asked for */
 	void (*meanwhile)(void); /* when it fails */
+	unsigned int deaf_naps;  /* of 10 ms, which no signal can end */
 } kernel;
 
 static int membarrier_below(struct gh_sys *sys, int command)
@@ -39,6 +42,16 @@ static int membarrier_below(struct gh_sys *sys, int command)
 	return kernel.below->membarrier(kernel.below, command);
 }
 
+static int ppoll_below(struct gh_sys *sys, struct pollfd *fds, unsigned int count, const struct timespec *timeout)
+{
+	sigset_t blocked;
+
+	(void)sys;
+	EXPECT(pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0);
+	kernel.deaf_naps += timeout->tv_nsec == 10000000 && sigismember(&blocked, SIGALRM) == 1;
+	return kernel.below->ppoll(kernel.below, fds, count, timeout);
+}
+
 /* The fake asks the kernel below for little; its table takes no notice of which one it is. */
 static void begin(int barrier)
 {
@@ -46,8 +59,10 @@ static void begin(int barrier)
 	kernel.below = board.vm->b.sys;
 	kernel.sys = *kernel.below;
 	kernel.sys.membarrier = membarrier_below;
+	kernel.sys.ppoll = ppoll_below;
 	kernel.barrier = (enum barrier)barrier;
 	kernel.barriers = 0;
+	kernel.deaf_naps = 0;
 	kernel.meanwhile = NULL;
 	board.vm->b.sys = &kernel.sys;
 }
@@ -397,12 +412,15 @@ START_TEST(test_lost_barrier)
 	kernel.meanwhile = access_here;
 	(void)add_actor(&actor, THERE + 0x1000);
 	ck_assert_uint_eq(kernel.barriers, 4);
+	/* For the barrier before the look-ups that are awaited, and for the one behind what was recent. */
+	ck_assert_uint_eq(kernel.deaf_naps, 2);
 	ck_assert_uint_eq(atomic_load(&actor.calls), 2);
 	ck_assert(!board_is_recent(&board, 1, HERE, true));
 	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
 	(void)add_actor(&actor, THERE + 0x2000);
 	ck_assert_int_eq(store(1, HERE), GH_BUS_DONE);
 	ck_assert(!board_is_recent(&board, 1, HERE, true));
+	ck_assert_uint_eq(kernel.deaf_naps, 2);
 	end();
 }
 END_TEST

@@ -14,8 +14,8 @@ static const int errors[] = { -ENOMEM, -EIO, -EINTR };
 #define ERRORS (int)(sizeof(errors) / sizeof(errors[0]))
 
 /*
- * GH_FAULT_STRIDE=3 in the environment: every call fails in one of the three ways instead of in each. For valgrind, under
- * which all of them take half a minute.
+ * GH_FAULT_STRIDE=3 in the environment: every call fails in one of the three ways instead of in each. For where all of them
+ * take a minute.
  */
 static unsigned long fault_stride(void)
 {

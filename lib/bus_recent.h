@@ -49,12 +49,12 @@ static inline void gh_bus_make_access(struct gh_bus_access *access, struct gh_vc
 }
 
 /*
- * Where an access is remembered, if it is: by address and direction. The factor has been searched for: of 16 neighbours,
- * 1 byte to 2 MiB apart, at most two share a place if all are loaded, or all stored; the two of one register never do.
+ * Where an access is remembered, if it is: by address and direction. The factor has been searched for: no two of 16 neighbours,
+ * a power of two from 1 byte to 2 MiB apart, share a place if all are loaded, or all stored; nor do loads and stores of four.
  */
 static inline struct gh_bus_recent *gh_bus_place(struct gh_bus_slot *slot, uint64_t gpa, uint32_t is_store)
 {
-	uint32_t hash = ((uint32_t)gpa * 2 + is_store) * UINT32_C(0x507c25eb);
+	uint32_t hash = ((uint32_t)gpa * 2 + is_store) * UINT32_C(0xb4210b3d);
 	struct gh_bus_recent *recent = &slot->recent[hash >> (32 - GH_BUS_RECENT_BITS)];
 
 	/* One address from here on, and not an index that is multiplied for every field. */

@@ -25,7 +25,13 @@ struct found {
 
 /* --- looking up ----------------------------------------------------------------------------------------------------- */
 
-/* The whole access, or NULL. Nothing is added to the address, so that nothing can wrap. */
+/* The whole access. Nothing is added to the address, so that nothing can wrap. */
+static bool holds(const struct gh_bus_entry *entry, uint64_t gpa, uint32_t width)
+{
+	return gpa >= entry->gpa && gpa <= entry->last && width - 1 <= entry->last - gpa;
+}
+
+/* NULL: there is none. */
 static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_t gpa, uint32_t width)
 {
 	const struct gh_bus_entry *entry = table->entries;
@@ -38,9 +44,7 @@ static const struct gh_bus_entry *find(const struct gh_bus_table *table, uint64_
 		entry = entry[half].gpa <= gpa ? entry + half : entry;
 		count -= half;
 	}
-	if (count == 0 || gpa < entry->gpa || gpa > entry->last || width - 1 > entry->last - gpa)
-		return NULL;
-	return entry;
+	return count != 0 && holds(entry, gpa, width) ? entry : NULL;
 }
 
 /* The same, but without a search for the device of the look-up before. */
@@ -51,7 +55,7 @@ static const struct gh_bus_entry *find_again(const struct gh_bus_table *table, s
 
 	if (slot->generation == table->generation) {
 		entry = &table->entries[slot->entry];
-		if (mmio->gpa >= entry->gpa && mmio->gpa <= entry->last && mmio->width - 1 <= entry->last - mmio->gpa)
+		if (holds(entry, mmio->gpa, mmio->width))
 			return entry;
 	}
 	entry = find(table, mmio->gpa, mmio->width);
@@ -447,6 +451,7 @@ RARE static int conclude_store(struct gh_bus_live *live, int verdict)
 	return verdict;
 }
 
+/* A function of its own, because the verdict would be kept on the stack. */
 RARE static int leave_store(struct gh_bus_live *live)
 {
 	gh_bus_leave_with_care(live);

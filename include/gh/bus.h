@@ -273,7 +273,8 @@ GH_BEGIN_DECLS
  * Also in a handler.
  * @asunsafe
  * @par Kernel requests
- * membarrier(), where the kernel has it; ppoll() while another thread is in the midst of a look-up.
+ * membarrier(), where the kernel has it; sched_yield() and ppoll() while another thread is in the midst of a look-up;
+ * rt_sigprocmask() and ppoll() if membarrier() no longer works.
  * @since 0.1
  */
 GH_API int gh_bus_add(struct gh_vm *vm, const struct gh_bus_range_options *options, struct gh_bus_range **ret_range);
